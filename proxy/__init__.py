@@ -1,0 +1,3 @@
+"""Hermes Stream Guard: a reverse proxy that makes stream ownership true."""
+
+__version__ = "0.1.0"
