@@ -1,0 +1,1 @@
+"""Where the session records live: a compare-and-set over one record at a time."""

@@ -1,0 +1,133 @@
+"""What the proxy believes about one session and its streams.
+
+Records are immutable: a transition returns a new one. Times are seconds on the shell's monotonic clock.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Self
+
+
+class StreamState(Enum):
+    """Where one turn's run stands, as far as the evidence goes."""
+
+    RUNNING = "running"
+    CANCEL_SENT = "cancel_sent"
+    """A cancel was forwarded and not yet answered."""
+    SETTLING = "settling"
+    """The backend accepted the cancel; see `Cancel.missing` for what is still to come."""
+    ENDED = "ended"
+
+
+class Ending(Enum):
+    """How a stream came to its end; all but UNKNOWN are told to browsers as the reason."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+    LOST = "lost"
+    UNKNOWN = "unknown"
+
+
+class Slot(Enum):
+    """What is known of a cancelled worker's slot in the backend (F3: when the worker has unwound)."""
+
+    BUSY = "busy"
+    FENCED = "fenced"
+    """Not known to be free, but the backend refuses a start by itself until it is."""
+    FREE = "free"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """One forwarded cancel, from its sending until it has settled."""
+
+    cancel_id: str
+    credentials: str
+    """A fingerprint of the caller's Cookie and Authorization, for whom the answer may be shared (P9)."""
+    sent_at: float
+    acked_at: float | None = None
+    terminal_at: float | None = None
+    """When every relay of the stream had been given its ending."""
+    answered_at: float | None = None
+    slot: Slot = Slot.BUSY
+    overtaken_by: Ending | None = None
+    """How the stream had ended of itself before the backend's `true` came: the answer is then `false` (P2)."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What stands between this cancel and settled, in the words of its receipt."""
+        steps = {
+            "backend_acked": self.acked_at is not None,
+            "terminal_seen": self.terminal_at is not None,
+            "answered": self.answered_at is not None,
+            "slot_free": self.slot is Slot.FREE,
+        }
+        return tuple(name for name, done in steps.items() if not done)
+
+    @property
+    def holds_starts(self) -> bool:
+        """True while the session's next turn must wait for this one (P3: settle before start)."""
+        return any(step != "slot_free" or self.slot is Slot.BUSY for step in self.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecord:
+    """One turn's run."""
+
+    stream_id: str
+    state: StreamState
+    since: float
+    """When the evidence for this state was seen; an answer to a question asked earlier cannot undo it."""
+    ending: Ending | None = None
+    """How it ended; while CANCEL_SENT or SETTLING, what has been seen of its end so far."""
+    cancel: Cancel | None = None
+    proven: bool = True
+    """False for a stream known only from a caller's cancel, which proves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One conversation and its streams, in the order in which they came to own it."""
+
+    session_id: str
+    streams: tuple[StreamRecord, ...] = ()
+    moved_to: str | None = None
+    """The session that goes on in this one's place, after the agent compressed the conversation."""
+
+    KEPT_ENDINGS = 32
+
+    def stream(self, stream_id: str) -> StreamRecord | None:
+        """The record of that stream, or None."""
+        return next((s for s in self.streams if s.stream_id == stream_id), None)
+
+    @property
+    def owner(self) -> StreamRecord | None:
+        """The stream that runs, or is being cancelled, now."""
+        live = (s for s in reversed(self.streams) if s.state is not StreamState.ENDED)
+        return next((s for s in live if s.ending is not Ending.SUPERSEDED), None)
+
+    @property
+    def busy(self) -> bool:
+        """True while a stream runs or settles; such a record is never forgotten."""
+        return any(s.state is not StreamState.ENDED for s in self.streams)
+
+    def put(self, stream: StreamRecord) -> Self:
+        """This record with `stream` replaced in its place or added last; the oldest ended ones go over the bound."""
+        if self.stream(stream.stream_id) is None:
+            streams = (*self.streams, stream)
+        else:
+            streams = tuple(stream if s.stream_id == stream.stream_id else s for s in self.streams)
+        return replace(self, streams=_bounded(streams, self.KEPT_ENDINGS))
+
+    def drop(self, stream_id: str) -> Self:
+        """This record without that stream."""
+        kept = tuple(s for s in self.streams if s.stream_id != stream_id)
+        return replace(self, streams=kept)
+
+
+def _bounded(streams: tuple[StreamRecord, ...], keep: int) -> tuple[StreamRecord, ...]:
+    ended = [s for s in streams if s.state is StreamState.ENDED]
+    forgotten = ended[:-keep]
+    return tuple(s for s in streams if s not in forgotten) if forgotten else streams

@@ -1,0 +1,128 @@
+"""Which of Hermes' calls a request is, read as Hermes itself reads it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlparse
+
+STATUS_PATH = "/api/chat/stream/status"
+HEALTH_PATH = "/health"
+EVENT_STREAM = "text/event-stream"
+
+START_PATHS = frozenset({"/api/chat/start", "/api/goal", "/api/btw", "/api/background"})
+EVENT_STREAM_PATHS = frozenset(
+    {
+        "/api/sessions/events",
+        "/api/sessions/gateway/stream",
+        "/api/approval/stream",
+        "/api/clarify/stream",
+        "/api/kanban/events/stream",
+        "/api/terminal/output",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """`GET /api/chat/cancel`; an empty `stream_id` is the backend's to refuse."""
+
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A POST that starts a turn, or may: chat/start, goal, btw, background."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """`GET /api/chat/stream`: one browser's subscription to one turn."""
+
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`GET /api/chat/stream/status`."""
+
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChannel:
+    """`GET /api/session/stream`: announces turns that no browser started."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`GET /health`, which needs no login."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """Any other long-lived event stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A call that says nothing about streams."""
+
+
+Call = Cancel | Start | OpenStream | Status | SessionChannel | Health | EventStream | Other
+
+
+def classify(method: str, target: str, accept: str = "") -> Call:
+    """The call that Hermes makes of this request line.
+
+    Hermes collapses leading slashes and takes the path and the query apart with `urlparse` and `parse_qs`; so does
+    this, so that no spelling of a guarded call slips by.
+
+    Args:
+        method: As sent; Hermes compares it with its case.
+        target: The request target as sent, in any of the forms of RFC 9112 section 3.2.
+        accept: The request's Accept header. Browsers' EventSource asks for an event stream by it.
+    """
+    try:
+        url = urlparse("/" + target.lstrip("/") if target.startswith("//") else target)
+        query = parse_qs(url.query)
+    except ValueError:
+        return Other()
+    if method == "POST":
+        return Start() if url.path in START_PATHS else Other()
+    if method != "GET":
+        return Other()
+    return _classify_get(url.path, query, accept)
+
+
+def _classify_get(path: str, query: dict[str, list[str]], accept: str) -> Call:
+    read = _GETS.get(path)
+    if read is not None:
+        return read(query)
+    if path in EVENT_STREAM_PATHS or EVENT_STREAM in accept.lower():
+        return EventStream()
+    return Other()
+
+
+def _first(query: dict[str, list[str]], name: str) -> str:
+    return query.get(name, [""])[0]
+
+
+_GETS: dict[str, Callable[[dict[str, list[str]]], Call]] = {
+    "/api/chat/cancel": lambda query: Cancel(_first(query, "stream_id")),
+    "/api/chat/stream": lambda query: OpenStream(_first(query, "stream_id")),
+    "/api/session/stream": lambda query: SessionChannel(_first(query, "session_id")),
+    STATUS_PATH: lambda query: Status(_first(query, "stream_id")),
+    HEALTH_PATH: lambda _query: Health(),
+}
+
+
+def session_of_start(body: bytes) -> str | None:
+    """The session that a start's JSON body names, or None where Hermes would find none."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    session_id = fields.get("session_id") if isinstance(fields, dict) else None
+    return session_id if isinstance(session_id, str) and session_id else None

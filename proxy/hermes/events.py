@@ -1,0 +1,99 @@
+"""Hermes' server-sent events: which ones end a stream, what others teach, and those the proxy has to write itself."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.core.records import Ending
+
+SYNTHESIZED_BY = "stream-guard"
+
+_TERMINAL = {
+    "stream_end": Ending.FINISHED,
+    "cancel": Ending.CANCELLED,
+    "apperror": Ending.FAILED,
+    "error": Ending.FAILED,
+}
+_CANCELLED_TYPES = ("cancelled", "canceled")
+
+
+def is_terminal(event: str) -> bool:
+    """Whether nothing follows this event on its stream; `done` ends the turn, but not its stream (F6)."""
+    return event in _TERMINAL
+
+
+def ending_of(event: str, data: str) -> Ending | None:
+    """How this event says its turn ended, or None if it goes on.
+
+    An error event of type `cancelled` reports a cancel, as the backend's own journal has it.
+    """
+    if event == "done":
+        return Ending.FINISHED
+    ending = _TERMINAL.get(event)
+    if ending is Ending.FAILED and _fields(data).get("type") in _CANCELLED_TYPES:
+        return Ending.CANCELLED
+    return ending
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The agent compressed its conversation, which goes on under another session id."""
+
+    old_session_id: str
+    new_session_id: str
+
+
+def rotation_of(event: str, data: str) -> Rotation | None:
+    """The rotation that a `compressed` event tells of, if it names two different sessions."""
+    if event != "compressed":
+        return None
+    fields = _fields(data)
+    old, new = fields.get("old_session_id"), fields.get("new_session_id")
+    if not (isinstance(old, str) and isinstance(new, str) and old and new) or old == new:
+        return None
+    return Rotation(old, new)
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A turn that no browser started."""
+
+    session_id: str
+    stream_id: str
+
+
+def announcement_of(event: str, data: str) -> Announcement | None:
+    """The turn that a session channel's `server_turn_started` announces."""
+    if event != "server_turn_started":
+        return None
+    fields = _fields(data)
+    session_id, stream_id = fields.get("session_id"), fields.get("stream_id")
+    if not (isinstance(session_id, str) and isinstance(stream_id, str) and session_id and stream_id):
+        return None
+    return Announcement(session_id, stream_id)
+
+
+def session_in(data: str) -> str | None:
+    """The session that an event's data names, as several of Hermes' events do."""
+    session_id = _fields(data).get("session_id")
+    return session_id if isinstance(session_id, str) and session_id else None
+
+
+def synthesize(ending: Ending, session_id: str | None) -> bytes:
+    """A terminal event in Hermes' shape, without an id (F11: an id is not unique), marked as the proxy's own."""
+    fields: dict[str, Any] = {"session_id": session_id} if session_id else {}
+    if ending is Ending.CANCELLED:
+        event = "cancel"
+        fields = {"message": "Cancelled by user", "type": "cancelled", "status": "cancelled", **fields}
+    else:
+        event = "stream_end"
+    data = json.dumps({**fields, "synthesized_by": SYNTHESIZED_BY})
+    return f"event: {event}\ndata: {data}\n\n".encode()
+
+
+def _fields(data: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
