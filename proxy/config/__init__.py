@@ -1,0 +1,39 @@
+"""Configuration: one frozen ``Settings``, from flags, environment, a YAML file and defaults.
+
+    settings = load(Path("stream-guard.yaml"), upstream="http://127.0.0.1:8787")
+
+The rooms: ``settings`` (the model), ``units``, ``addresses`` and ``files`` (what a value may be),
+``sources`` (where values come from, each with its origin), ``loading`` (which source wins, and
+what a person is told), ``schema`` (the JSON Schema for editors), ``errors``.
+"""
+
+from proxy.config.errors import SettingsError, UserError
+from proxy.config.loading import load
+from proxy.config.settings import (
+    ClientSettings,
+    LaneSettings,
+    LimitSettings,
+    ListenSettings,
+    LogSettings,
+    OwnershipSettings,
+    RelaySettings,
+    Settings,
+    TlsSettings,
+    UpstreamSettings,
+)
+
+__all__ = [
+    "ClientSettings",
+    "LaneSettings",
+    "LimitSettings",
+    "ListenSettings",
+    "LogSettings",
+    "OwnershipSettings",
+    "RelaySettings",
+    "Settings",
+    "SettingsError",
+    "TlsSettings",
+    "UpstreamSettings",
+    "UserError",
+    "load",
+]

@@ -1,0 +1,66 @@
+"""Files that a setting names: read once at the start, so that a bad one is found there."""
+
+import os
+import ssl
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, WithJsonSchema
+
+# sun_path holds 108 bytes with its final NUL (unix(7)); bind() says only "path too long".
+_SOCKET_PATH_LIMIT: Final = 107
+
+
+def check_certificate_pair(certificate: Path, key: Path) -> None:
+    """Check that a TLS listener can use this certificate chain and private key.
+
+    Raises:
+        ValueError: One is not PEM, they do not belong together, or the key has a passphrase.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # Without a password OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(certificate, key, password="")
+    except OSError as error:
+        raise ValueError(
+            f"should name a PEM certificate and the key that belongs to it, without a passphrase ({error.strerror})"
+        ) from error
+
+
+def socket_path(path: Path) -> Path:
+    """A path that a Unix socket can have.
+
+    Raises:
+        ValueError: It is relative, holds a NUL, or is too long for the system.
+    """
+    if not path.is_absolute() or "\0" in str(path):
+        raise ValueError(f'should be an absolute path, not "{path}"')
+    if len(os.fsencode(path)) > _SOCKET_PATH_LIMIT:
+        raise ValueError(f"should be a path of at most {_SOCKET_PATH_LIMIT} bytes")
+    return path
+
+
+def _readable(path: Path) -> Path:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError(f'should name a readable file; "{path}": {error.strerror}') from error
+    return path
+
+
+def _certificates(path: Path) -> Path:
+    _readable(path)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:
+        raise ValueError(f'should name a file of PEM certificates, unlike "{path}"') from error
+    return path
+
+
+ReadableFile = Annotated[Path, AfterValidator(_readable), WithJsonSchema({"type": "string"})]
+CertificateFile = Annotated[Path, AfterValidator(_certificates), WithJsonSchema({"type": "string"})]
+SocketPath = Annotated[
+    Path,
+    AfterValidator(socket_path),
+    WithJsonSchema({"type": "string", "pattern": "^/"}),
+]

@@ -1,0 +1,209 @@
+"""The settings: what each is for, its unit, its default, and why that default.
+
+The text under a setting is its description in the JSON Schema, and what an editor shows.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from proxy.config.addresses import Host, Network, Port, UpstreamUrl, authority
+from proxy.config.files import (
+    CertificateFile,
+    ReadableFile,
+    SocketPath,
+    check_certificate_pair,
+)
+from proxy.config.units import Duration, Size, Timeout
+
+Count = Annotated[int, Field(ge=1)]
+
+_MOST_LANES = 127
+"""One below the 128 requests that Hermes serves at once (F7)."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class TlsSettings(_Section):
+    """The certificate and key of a listener that speaks HTTPS."""
+
+    cert: ReadableFile
+    """PEM file with the certificate, followed by its intermediate certificates."""
+
+    key: ReadableFile
+    """PEM file with the certificate's private key, without a passphrase."""
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        check_certificate_pair(self.cert, self.key)
+        return self
+
+
+class ListenSettings(_Section):
+    """Where browsers connect."""
+
+    host: Host = "127.0.0.1"
+    """Name or address to listen on. Loopback, so that nothing is exposed unasked; 0.0.0.0 or ::
+    is every interface."""
+
+    port: Port = 8788
+    """TCP port; one above Hermes' own 8787. 0 takes any free port."""
+
+    tls: TlsSettings | None = None
+    """Certificate and key to serve HTTPS with; null serves HTTP, as Hermes does."""
+
+    unix: SocketPath | None = None
+    """Absolute path of a Unix socket to listen on in place of host and port; null is TCP."""
+
+    @property
+    def url(self) -> str:
+        """The address as a URL, such as ``http://127.0.0.1:8788`` or ``unix:///run/guard.sock``."""
+        if self.unix is not None:
+            return f"unix://{self.unix}"
+        return f"{'https' if self.tls else 'http'}://{authority(self.host, self.port)}"
+
+
+class LaneSettings(_Section):
+    """Most connections to Hermes at once, by kind; at most 127 in all.
+
+    Hermes serves 128 requests at once and answers every further one 503 (F7). One lane that is
+    full never delays another, so that a Stop gets through however many streams are open.
+    """
+
+    control: Count = 16
+    """Start, cancel, status and health. They are short, so 16 serve many people."""
+
+    calls: Count = 24
+    """Every other request: pages, files, settings, uploads."""
+
+    relays: Count = 80
+    """Streams that stay open. A browser tab holds up to six on a recent Hermes."""
+
+    @model_validator(mode="after")
+    def _leave_one_thread(self) -> Self:
+        total = self.control + self.calls + self.relays
+        if total > _MOST_LANES:
+            raise ValueError(
+                f"should come to at most {_MOST_LANES} together, as Hermes serves 128 requests at"
+                f" once: control {self.control} + calls {self.calls} + relays {self.relays}"
+                f" = {total}"
+            )
+        return self
+
+
+class UpstreamSettings(_Section):
+    """Where Hermes is, and how much of it the proxy may use."""
+
+    url: UpstreamUrl = "http://127.0.0.1:8787"
+    """Hermes' address: http://HOST[:PORT], https://HOST[:PORT] or unix:///path."""
+
+    connect_timeout: Timeout = 5.0
+    """Longest wait for a connection. On one's own network it takes milliseconds; 5s allows for a
+    host that wakes up."""
+
+    response_timeout: Timeout = 600.0
+    """Longest wait for the head of a response. Some calls of Hermes ask a model before they
+    answer, which may take minutes."""
+
+    ca: CertificateFile | None = None
+    """PEM file of the authorities that sign an https:// upstream; null trusts the system's."""
+
+    lanes: LaneSettings = LaneSettings()
+    """Most connections to Hermes at once, by kind; at most 127 in all (F7)."""
+
+
+class OwnershipSettings(_Section):
+    """How long stopping and starting turns may take, and what is remembered about them."""
+
+    settle_timeout: Timeout = 5.0
+    """Longest that a next turn is held, and that a cancelled stream may stay open (P3, P5).
+    Unwinding takes about 100ms; 5s covers a busy machine, and is what a person will wait."""
+
+    answer_timeout: Duration = 1.0
+    """Longest that an accepted cancel waits for its terminal event before it is answered."""
+
+    answer_gap: Duration = 0.015
+    """Time between a terminal event and the cancel's answer. They use different connections, and
+    the event must arrive first (F5); 15ms is about one frame of a screen."""
+
+    release_grace: Duration = 0.3
+    """Time given to a cancelled worker when /health cannot be read (F3); three times what
+    unwinding was seen to take."""
+
+    orphan_grace: Duration = 2.0
+    """Time that a superseded stream may stay open without a terminal event."""
+
+    linger: Duration = 5.0
+    """Time that a stream may stay open in silence after its done (F6). A title may
+    still follow; nothing comes after five silent seconds."""
+
+    start_body_limit: Size = 8 << 20
+    """Largest body of a start that is kept to repeat it (F2). Messages are small; attachments are
+    uploaded on their own."""
+
+    sessions: Count = 10_000
+    """Most sessions remembered; those that run no turn are forgotten first, oldest first. It
+    bounds the memory that they take."""
+
+    forget_after: Timeout = 86_400.0
+    """Time after which a session that runs no turn is forgotten. A page left open overnight can
+    still be answered."""
+
+
+class RelaySettings(_Section):
+    """When a stream's connections are given up."""
+
+    stall_timeout: Timeout = 30.0
+    """Longest that a browser may read nothing of what is waiting for it before it is dropped."""
+
+    idle_timeout: Timeout = 90.0
+    """Longest silence from Hermes on a stream. It sends a heartbeat every 5s, so 90s is a dead
+    connection; keep it well above 5s."""
+
+    buffer: Size = 1 << 20
+    """Most bytes of a stream that wait for a slow browser."""
+
+
+class ClientSettings(_Section):
+    """Whom the proxy believes about where a request came from."""
+
+    trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = ()
+    """Networks of the proxies in front of this one, as CIDRs such as 10.0.0.0/8. Only their
+    X-Forwarded-* headers are passed on; anyone else could claim to be anyone."""
+
+
+class LimitSettings(_Section):
+    """How large a request's head may be, and how long a request waits for its turn."""
+
+    line: Size = 64 << 10
+    """Longest request line or header. 64KiB is what Hermes accepts."""
+
+    headers: Count = 256
+    """Most header fields in a request."""
+
+    lane_wait: Duration = 10.0
+    """Longest that a call waits for a free slot of its lane before it is answered 503."""
+
+
+class LogSettings(_Section):
+    """What is logged, and how."""
+
+    format: Literal["json", "console"] | None = None
+    """One JSON object a line, or text to read; null is console on a terminal and json elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe message that is logged; info is one line a decision."""
+
+
+class Settings(_Section):
+    """Everything that can be set for Hermes Stream Guard. What is left out has its default."""
+
+    listen: ListenSettings = ListenSettings()
+    upstream: UpstreamSettings = UpstreamSettings()
+    ownership: OwnershipSettings = OwnershipSettings()
+    relay: RelaySettings = RelaySettings()
+    client: ClientSettings = ClientSettings()
+    limits: LimitSettings = LimitSettings()
+    log: LogSettings = LogSettings()

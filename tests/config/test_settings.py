@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from proxy.config import LaneSettings, ListenSettings, RelaySettings, Settings, TlsSettings
+
+
+def test_every_setting_has_a_default() -> None:
+    settings = Settings()
+    assert settings.listen.url == "http://127.0.0.1:8788"
+    assert settings.upstream.url == "http://127.0.0.1:8787"
+    assert settings.upstream.response_timeout == 600
+    assert settings.ownership.answer_gap == 0.015
+    assert settings.ownership.start_body_limit == 8 * 1024 * 1024
+    assert settings.log.format is None
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().relay.buffer = 1  # type: ignore[misc]  # what is tested
+
+
+def test_defaults_do_not_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAM_GUARD__LISTEN__PORT", "1")
+    assert Settings().listen.port == 8788
+
+
+def test_python_sets_seconds_and_bytes() -> None:
+    relay = RelaySettings(idle_timeout=0.5, buffer=1024)
+    assert (relay.idle_timeout, relay.buffer) == (0.5, 1024)
+
+
+def test_lanes_leave_hermes_one_thread() -> None:
+    """F7: the 128th connection would starve whatever does not come through the proxy."""
+    assert LaneSettings(control=16, calls=31, relays=80).calls == 31
+    with pytest.raises(ValidationError, match=r"at most 127 together.*16 \+ calls 32 .* = 128"):
+        LaneSettings(control=16, calls=32, relays=80)
+
+
+def test_a_lane_has_at_least_one_connection() -> None:
+    with pytest.raises(ValidationError):
+        LaneSettings(control=0)
+
+
+def test_a_tls_listener_is_https(certificate_pair: tuple[Path, Path]) -> None:
+    cert, key = certificate_pair
+    listen = ListenSettings(host="::1", tls=TlsSettings(cert=cert, key=key))
+    assert listen.url == "https://[::1]:8788"
+
+
+def test_a_unix_listener_has_a_path() -> None:
+    assert ListenSettings(unix=Path("/run/guard.sock")).url == "unix:///run/guard.sock"
+
+
+def test_a_certificate_needs_its_own_key(certificate_pair: tuple[Path, Path]) -> None:
+    cert, _ = certificate_pair
+    with pytest.raises(ValidationError, match="the key that belongs to it"):
+        TlsSettings(cert=cert, key=cert)
