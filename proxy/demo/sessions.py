@@ -1,0 +1,83 @@
+"""Sessions, and the turns that run in them."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy.demo.habits import Fate
+from proxy.demo.streams import Stream, Topic
+
+MESSAGE_LIMIT = 1000
+UNTITLED = "Untitled"
+WORKSPACE = "/workspace"
+
+
+@dataclass
+class Session:
+    """One conversation."""
+
+    session_id: str
+    created_at: float
+    title: str = UNTITLED
+    title_generated: bool = False
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    active_stream_id: str | None = None
+    pending_user_message: str | None = None
+    pending_started_at: float | None = None
+    files: dict[str, bytes] = field(default_factory=dict)
+    background_results: list[dict[str, Any]] = field(default_factory=list)
+    channel: Topic = field(default_factory=Topic)
+    approvals: Topic = field(default_factory=Topic)
+    clarifications: Topic = field(default_factory=Topic)
+
+    def say(self, role: str, content: str, **extra: Any) -> None:
+        """Appends a message, at the cost of the oldest when there are too many."""
+        self.messages.append({"role": role, "content": content, "timestamp": time.time(), **extra})
+        del self.messages[:-MESSAGE_LIMIT]
+
+    def settle(self) -> None:
+        """No turn runs, and none is pending."""
+        self.active_stream_id = None
+        self.pending_user_message = None
+        self.pending_started_at = None
+
+
+@dataclass(frozen=True)
+class BackgroundTask:
+    """A ``/api/background`` task, and where its result is left for the session that asked."""
+
+    task_id: str
+    results: list[dict[str, Any]]
+
+
+@dataclass(eq=False)
+class Turn:
+    """One turn: its stream, and the worker that runs it.
+
+    Attributes:
+        heir: The next turn of the session, if it took over this one's worker (F1).
+    """
+
+    stream: Stream
+    session: Session
+    prompt: str
+    started_at: float
+    fate: Fate | None = None
+    ephemeral: bool = False
+    task: BackgroundTask | None = None
+    phase: str = "running"
+    cancelled_at: float | None = None
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    heir: "Turn | None" = None
+    spoken: list[str] = field(default_factory=list)
+
+    @property
+    def stream_id(self) -> str:
+        """The stream's id, which is the turn's as well."""
+        return self.stream.stream_id
+
+    def put(self, event: str, data: dict[str, Any]) -> None:
+        """Emits an event, unless the turn was cancelled: then only its end is heard."""
+        if not self.cancelled.is_set() or event in {"cancel", "error"}:
+            self.stream.emit(event, data)

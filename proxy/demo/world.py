@@ -1,0 +1,178 @@
+"""Everything that a Hermes process knows: who runs, who is being cancelled, what a Stop does.
+
+Hermes keeps two tables, and most facts come from their disagreement: ``streams`` (what can be
+subscribed to live, and cancelled) loses a cancelled stream at once, ``workers`` (what still
+runs) only when its thread has unwound (F1 to F4).
+"""
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from proxy.demo.habits import Fate, Faults, Pace, Release
+from proxy.demo.sessions import UNTITLED, Session, Turn
+from proxy.demo.streams import Frame, Stream, Topic
+
+SESSION_LIMIT = 512
+JOURNALS_LIMIT = 2048
+
+
+class World:
+    """Everything that a Hermes process knows about sessions and turns."""
+
+    def __init__(self, habits: Release, pace: Pace, clock: Callable[[], float]) -> None:
+        self.habits = habits
+        self.pace = pace
+        self._faults = Faults()
+        self._faults_changed = asyncio.Event()
+        self.clock = clock
+        self.started_at = clock()
+        self.last_run_finished_at: float | None = None
+        self.sessions: OrderedDict[str, Session] = OrderedDict()
+        self.streams: dict[str, Turn] = {}
+        self.workers: dict[str, Turn] = {}
+        self.journals: OrderedDict[str, Stream] = OrderedDict()
+        self.list_events = Topic()
+        self._list_version = 0
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose, from now on."""
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._faults = faults
+        self._faults_changed.set()
+        self._faults_changed = asyncio.Event()
+
+    async def until_unhung(self) -> None:
+        """Returns once ``Faults.hang`` is not, or no longer, set."""
+        while self._faults.hang:
+            await self._faults_changed.wait()
+
+    def new_session(self, parent: Session | None = None) -> Session:
+        """A session, or the ephemeral session of a side stream, which starts with its parent's past."""
+        session = Session(secrets.token_hex(6), self.clock())
+        if parent:
+            session.messages = list(parent.messages)
+        self.sessions[session.session_id] = session
+        self._forget_oldest(self.sessions, SESSION_LIMIT, self._idle_sessions())
+        return session
+
+    def open_turn(self, session: Session, prompt: str, **marks: Any) -> Turn | None:
+        """Registers a turn; ``None`` if one runs, or must be waited for (F1, F2).
+
+        The caller runs the worker.
+        """
+        if self.blocking_stream(session):
+            return None
+        elder = self._unwinding(session)
+        fate = (self.faults.fate or self.habits.fate) if elder else None
+        stream = Stream(
+            secrets.token_hex(16),
+            session.session_id,
+            frames_carry_ids=self.habits.frames_carry_ids,
+        )
+        turn = Turn(stream, session, prompt, self.clock(), fate=fate, **marks)
+        if elder and fate is Fate.LEAK:
+            elder.heir = turn
+        self._register(turn)
+        return turn
+
+    def _register(self, turn: Turn) -> None:
+        session = turn.session
+        session.active_stream_id = turn.stream_id
+        session.pending_user_message = turn.prompt
+        session.pending_started_at = turn.started_at
+        if session.title == UNTITLED:
+            session.title = turn.prompt[:64]
+        self.streams[turn.stream_id] = self.workers[turn.stream_id] = turn
+        self.journals[turn.stream_id] = turn.stream
+        idle = [key for key in self.journals if key not in self.workers]
+        self._forget_oldest(self.journals, JOURNALS_LIMIT, idle)
+        self.announce("session_new", session.session_id)
+
+    def blocking_stream(self, session: Session) -> str | None:
+        """The stream that a 409 would name, ``None`` if a turn may start."""
+        if session.active_stream_id in self.streams:
+            return session.active_stream_id
+        elder = self._unwinding(session)
+        refuses = (self.faults.fate or self.habits.fate) is Fate.REFUSED
+        if elder and refuses and self.clock() - (elder.cancelled_at or 0) < self.habits.fence_limit:
+            return elder.stream_id
+        return None
+
+    def _unwinding(self, session: Session) -> Turn | None:
+        for turn in self.workers.values():
+            if turn.session is session and turn.cancelled.is_set():
+                return turn
+        return None
+
+    def cancel(self, stream_id: str) -> tuple[bool, Turn | None]:
+        """A Stop: whether it is accepted, and the turn whose ``cancel`` event is now due (F4)."""
+        turn = self.streams.pop(stream_id, None)
+        if turn is None:
+            return self.habits.cancels_by_worker and stream_id in self.workers, None
+        turn.cancelled_at = self.clock()
+        turn.phase = "cancelling" if self.habits.marks_cancelling else turn.phase
+        turn.cancelled.set()
+        if turn.session.active_stream_id != stream_id:
+            return True, None
+        self._write_back_cancel(turn)
+        return True, None if self.faults.mute_cancel else turn
+
+    def _write_back_cancel(self, turn: Turn) -> None:
+        session = turn.session
+        session.say("user", turn.prompt)
+        if turn.spoken:
+            session.say("assistant", "".join(turn.spoken).strip(), _partial=True)
+        marker = "**Task cancelled:** Task cancelled."
+        session.say("assistant", marker, _error=True, provider_details="Task cancelled.")
+        session.settle()
+
+    def end_worker(self, turn: Turn) -> None:
+        """The worker's thread is gone; what is still to be written loses its ids (F11)."""
+        self.streams.pop(turn.stream_id, None)
+        if turn.session.active_stream_id == turn.stream_id:
+            turn.session.settle()
+        if self.workers.pop(turn.stream_id, None):
+            self.last_run_finished_at = self.clock()
+            turn.stream.newest_id = None
+
+    def rotate(self, session: Session) -> tuple[str, str]:
+        """Compression: the session goes on under a new id. The old and the new id.
+
+        The old id stays behind as a snapshot of what was said before.
+        """
+        old_id, new_id = session.session_id, secrets.token_hex(6)
+        snapshot = Session(old_id, session.created_at, session.title, messages=list(session.messages))
+        self.sessions[old_id] = snapshot
+        session.session_id = new_id
+        self.sessions[new_id] = session
+        return old_id, new_id
+
+    def announce(self, reason: str, session_id: str) -> None:
+        """Tells ``/api/sessions/events`` that the list of sessions has changed."""
+        self._list_version += 1
+        data = {"type": "sessions_changed", "version": self._list_version, "reason": reason}
+        named = {"session_id": session_id} if self.habits.names_changes else {}
+        self.list_events.publish(Frame("sessions_changed", {**data, **named}))
+
+    def lose_everything_running(self) -> None:
+        """A restart: sessions and journals are on disk, streams and workers were not."""
+        for turn in tuple(self.workers.values()):
+            turn.session.settle()
+        self.streams.clear()
+        self.workers.clear()
+        self.started_at = self.clock()
+
+    def _idle_sessions(self) -> list[str]:
+        return [key for key, session in self.sessions.items() if not session.active_stream_id]
+
+    @staticmethod
+    def _forget_oldest(table: OrderedDict[str, Any], limit: int, idle: Iterable[str]) -> None:
+        for key in tuple(idle)[: max(0, len(table) - limit)]:
+            del table[key]
