@@ -1,0 +1,139 @@
+"""Why a request got no ordinary answer, and whose fault that is.
+
+::
+
+    ProxyError
+    ├── BrowserError                 the browser's fault
+    │   ├── BadRequestError          400  malformed or ambiguous
+    │   ├── RequestTimeoutError      408  its body stopped arriving
+    │   ├── RequestTooLargeError     413  its body is over a limit of ours
+    │   ├── TargetTooLongError       414  its request line is over 64 KiB
+    │   ├── HeadersTooLargeError     431  a header is over 64 KiB, or there are too many
+    │   ├── UnsupportedRequestError  501  a method or transfer coding nobody here knows
+    │   └── UnsupportedVersionError  505  neither HTTP/1.0 nor HTTP/1.1
+    ├── BackendError                 the backend's fault
+    │   ├── BackendUnreachableError  502  it takes no connection
+    │   ├── BackendBrokenError       502  it hung up, or does not speak HTTP
+    │   ├── AnswerTooLargeError      502  its answer is over a limit of ours
+    │   └── BackendTooSlowError      504  it did not answer in time
+    └── NoCapacityError              503  ours: no slot is free; carries ``retry_after``
+
+Raised before a response head has gone out, each becomes the JSON error that its ``status``,
+``code`` and sentence spell. Raised afterwards, each aborts the browser's connection: a second
+head would end up in the first one's body.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ProxyError(Exception):
+    """Root of the tree. ``str(error)`` is one sentence for the person at the browser."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+
+    @property
+    def retry_after(self) -> int | None:
+        """Seconds to wait before trying again, where that is worth saying."""
+        return None
+
+
+class BrowserError(ProxyError):
+    """The request cannot be carried out as it came."""
+
+    status = 400
+    code = "bad_request"
+
+
+class BadRequestError(BrowserError):
+    """Malformed, or two parties could read it differently (RFC 9112 §11.2)."""
+
+
+class RequestTimeoutError(BrowserError):
+    """The rest of the body did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class RequestTooLargeError(BrowserError):
+    """A body that has to be held is over the limit for holding it (P7)."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class TargetTooLongError(BrowserError):
+    """The request line is longer than the backend would read."""
+
+    status = 414
+    code = "target_too_long"
+
+
+class HeadersTooLargeError(BrowserError):
+    """A header line is too long, or there are too many of them (RFC 6585 §5)."""
+
+    status = 431
+    code = "headers_too_large"
+
+
+class UnsupportedRequestError(BrowserError):
+    """A method or transfer coding that is not implemented (RFC 9112 §6.1)."""
+
+    status = 501
+    code = "not_implemented"
+
+
+class UnsupportedVersionError(BrowserError):
+    """An HTTP version other than 1.0 and 1.1."""
+
+    status = 505
+    code = "version_not_supported"
+
+
+class BackendError(ProxyError):
+    """The backend gave no usable answer."""
+
+    status = 502
+    code = "backend_broken"
+
+
+class BackendUnreachableError(BackendError):
+    """No connection could be made."""
+
+    code = "backend_unreachable"
+
+
+class BackendBrokenError(BackendError):
+    """The connection broke, or what came was not HTTP."""
+
+
+class AnswerTooLargeError(BackendError):
+    """An answer that has to be held is over the limit for holding it (P7)."""
+
+    code = "answer_too_large"
+
+
+class BackendTooSlowError(BackendError):
+    """Connecting, taking the request or answering took too long."""
+
+    status = 504
+    code = "backend_too_slow"
+
+
+class NoCapacityError(ProxyError):
+    """Every slot of a lane is taken (F7: the backend has 128 threads)."""
+
+    status = 503
+    code = "no_capacity"
+
+    def __init__(self, sentence: str, *, retry_after: int) -> None:
+        super().__init__(sentence)
+        self._retry_after = retry_after
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds, jittered so that everybody does not come back at once."""
+        return self._retry_after

@@ -1,0 +1,119 @@
+"""Where browsers connect: a server of requests, and listening on TCP, TLS and Unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final, cast
+
+from aiohttp import web
+
+from proxy.http.downstream import Downstream
+from proxy.http.request import Request
+from proxy.http.strictness import MAX_FIELD, MAX_HEADERS, MAX_TARGET, check_request
+from proxy.http.writer import PatientWriter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aiohttp.http import RawRequestMessage
+    from aiohttp.streams import StreamReader
+
+    from proxy.http.headers import Network
+
+Handler = Callable[[Request], Awaitable[web.StreamResponse]]
+
+READ_BUFFER: Final = 65_536
+"""Bytes of a request body held before reading stops; aiohttp lets it come to twice that."""
+
+LINGER: Final = 10.0
+"""Seconds in which the rest of a refused upload is read and dropped, so that the refusal arrives."""
+
+
+class Server(web.Server):
+    """Makes a ``Downstream`` of every connection, and runs ``handler`` for every request.
+
+    Args:
+        handler: Answers a request. A ``ProxyError`` it raises becomes a JSON error, or aborts
+            the connection once a head has gone out. It is cancelled when the browser leaves.
+        trusted_proxies: Networks whose ``X-Forwarded-*`` is believed.
+        patience: Seconds to wait for a browser that neither sends nor takes anything.
+        idle_timeout: Seconds a connection may wait for its next request.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        trusted_proxies: Sequence[Network] = (),
+        patience: float = 30.0,
+        idle_timeout: float = 75.0,
+    ) -> None:
+        async def vetted(request: web.BaseRequest) -> web.StreamResponse:
+            check_request(request.method, request.version, request.raw_headers)
+            return await handler(cast("Request", request))
+
+        super().__init__(
+            vetted,
+            request_factory=self._request,
+            handler_cancellation=True,
+            patience=patience,
+            trusted_proxies=tuple(trusted_proxies),
+            keepalive_timeout=idle_timeout,
+            max_line_size=MAX_TARGET,
+            max_field_size=MAX_FIELD,
+            max_headers=MAX_HEADERS,
+            read_bufsize=READ_BUFFER,
+            lingering_time=LINGER,
+            auto_decompress=False,
+            access_log=None,
+        )
+
+    def __call__(self) -> web.RequestHandler:
+        """The protocol of a new connection (``loop.create_server``)."""
+        return Downstream(self, loop=self._loop, **self._kwargs)
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: object,  # noqa: ARG002 - aiohttp's own, which ours stands in for
+        task: asyncio.Task[None],
+    ) -> Request:
+        patience = cast("Downstream", protocol).patience
+        patient = PatientWriter(protocol, self._loop, patience)
+        return Request(message, payload, protocol, patient, task, self._loop)
+
+
+async def listen(server: Server, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+    """Listen on TCP, with or without TLS.
+
+    Raises:
+        OSError: the address is in use or not this host's.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(server, host, port, ssl=tls, backlog=1024)
+
+
+async def listen_unix(server: Server, path: Path) -> asyncio.Server:
+    """Listen on a Unix socket; one left over at ``path`` is replaced.
+
+    Raises:
+        OSError: something else is at ``path``, or its folder cannot be written to.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.create_unix_server(server, str(path), backlog=1024)
+
+
+def tls_context(cert: Path, key: Path | None = None) -> ssl.SSLContext:
+    """How the listener speaks TLS.
+
+    Raises:
+        OSError: a file cannot be read (``ssl.SSLError`` if it holds no certificate or key).
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,110 @@
+"""A backend's answer while it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp.client_exceptions import ClientError
+from aiohttp.http_exceptions import HttpProcessingError
+
+from proxy.http.errors import BackendBrokenError, BackendTooSlowError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiohttp.http import RawResponseMessage
+    from aiohttp.streams import StreamReader
+
+    from proxy.http.connection import Connection
+    from proxy.http.headers import RawHeaders
+
+BROKEN: Final = (ClientError, HttpProcessingError, OSError)
+"""What aiohttp's client protocol raises for a connection that broke or speaks no HTTP."""
+
+FIRST_ERROR: Final = 400
+
+
+class ResponseStream:
+    """Status, headers and then the body of one answer.
+
+    Attributes:
+        connection: What it arrives on.
+        status: The status code.
+        reason: The reason phrase as sent.
+        headers: Every field as received, hop-by-hop ones included.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        message: RawResponseMessage,
+        content: StreamReader,
+        sender: asyncio.Task[None] | None,
+    ) -> None:
+        self.connection = connection
+        self.status: int = message.code
+        self.reason = message.reason.encode("utf-8", "surrogateescape")
+        self.headers: RawHeaders = message.raw_headers
+        self._content = content
+        self._sender = sender
+        if sender is not None:
+            sender.add_done_callback(self._sent)
+            if self.status >= FIRST_ERROR:
+                # RFC 9112 §9.5: whoever refuses a request does not want the rest of it.
+                sender.cancel()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole answer has arrived, and the whole request was sent."""
+        arrived = self._content.is_eof() and self._content.exception() is None
+        return arrived and (self._sender is None or _succeeded(self._sender))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes, codings of content undone by nobody.
+
+        Raises:
+            BackendBrokenError: it broke off before its end.
+            BackendTooSlowError: nothing came for ``response_timeout`` seconds.
+            ProxyError: the request's body failed, and the exchange with it.
+        """
+        try:
+            while chunk := await self._content.readany():
+                yield chunk
+        except TimeoutError:
+            raise BackendTooSlowError("The backend stopped in the middle of its answer.") from None
+        except BROKEN as error:
+            raise BackendBrokenError("The backend's answer broke off.") from error
+
+    def abort(self) -> None:
+        """Drop the answer and its connection at once; a reader of ``chunks`` is told."""
+        self.connection.abort()
+
+    async def stop_sending(self) -> None:
+        """Stop the request's body where it is."""
+        if self._sender is not None:
+            await settle(self._sender)
+
+    def _sent(self, sender: asyncio.Task[None]) -> None:
+        if not sender.cancelled() and (error := sender.exception()) is not None:
+            self.connection.abort(error)
+
+
+def _succeeded(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+async def settle(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks, and see their ends whatever those are.
+
+    If the wait is itself cancelled, every task has been all the same.
+    """
+    for task in tasks:
+        task.add_done_callback(_see)
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def _see(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,166 @@
+"""Which header fields go on, and who is said to have asked."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.http.headers import (
+    HOP_BY_HOP,
+    client_address,
+    content_length,
+    end_to_end,
+    forwarded,
+    serialize,
+    tokens,
+    values,
+    with_content_length,
+    without,
+)
+
+LOOPBACK = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
+PRIVATE = [*LOOPBACK, ip_network("10.0.0.0/8")]
+FIELDS = st.lists(
+    st.tuples(
+        st.sampled_from([b"A", b"a", b"B", b"Connection", b"TE", b"Host", b"Content-Length"]),
+        st.sampled_from([b"", b"a", b"B, c", b"1", b"x,\xff"]),
+    )
+).map(tuple)
+
+
+@pytest.mark.parametrize("name", sorted(HOP_BY_HOP))
+def test_hop_by_hop_fields_end_here(name: bytes) -> None:
+    assert end_to_end(((b"A", b"1"), (name.title(), b"x"), (b"B", b"2"))) == ((b"A", b"1"), (b"B", b"2"))
+
+
+def test_fields_that_connection_names_end_here_however_spelled() -> None:
+    headers = ((b"X-Mine", b"1"), (b"x-mine", b"2"), (b"connection", b"close, X-MINE"), (b"Z", b"3"))
+    assert end_to_end(headers) == ((b"Z", b"3"),)
+
+
+def test_connection_cannot_take_away_what_frames_or_routes_the_message() -> None:
+    headers = ((b"Host", b"h"), (b"Content-Length", b"1"))
+    assert end_to_end((*headers, (b"Connection", b"Host, Content-Length"))) == headers
+
+
+@given(FIELDS)
+def test_what_goes_on_is_in_order_and_untouched(headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    kept = iter(end_to_end(headers))
+    remaining = next(kept, None)
+    for field in headers:
+        if field == remaining:
+            remaining = next(kept, None)
+    assert remaining is None
+
+
+def test_values_and_tokens_ignore_the_case_of_names() -> None:
+    headers = ((b"A", b"x, Y"), (b"B", b"z"), (b"a", b", ,W"))
+    assert values(headers, b"a") == [b"x, Y", b", ,W"]
+    assert tokens(headers, b"a") == [b"x", b"y", b"w"]
+    assert without(headers, [b"a"]) == ((b"B", b"z"),)
+
+
+def test_content_length_is_read_and_put_right_in_its_place() -> None:
+    headers = ((b"A", b"1"), (b"content-LENGTH", b"5"), (b"B", b"2"))
+    assert content_length(headers) == 5
+    assert with_content_length(headers, 7) == ((b"A", b"1"), (b"Content-Length", b"7"), (b"B", b"2"))
+
+
+@pytest.mark.parametrize("stated", [(), ((b"Content-Length", b"x"),)])
+def test_content_length_is_added_where_none_is_stated(stated: tuple[tuple[bytes, bytes], ...]) -> None:
+    assert content_length(stated) is None
+    assert with_content_length(stated, 0) == ((b"Content-Length", b"0"),)
+
+
+def test_head_is_serialized_byte_for_byte() -> None:
+    assert serialize(b"GET / HTTP/1.1", [(b"a", b"\xff"), (b"A", b"")]) == (b"GET / HTTP/1.1\r\na: \xff\r\nA: \r\n\r\n")
+
+
+@pytest.mark.parametrize("byte", [b"\r", b"\n", b"\x00"])
+@pytest.mark.parametrize("where", ["line", "name", "value"])
+def test_head_whose_part_would_end_its_line_is_not_serialized(byte: bytes, where: str) -> None:
+    parts = {key: b"a" + (byte if key == where else b"") for key in ("line", "name", "value")}
+    with pytest.raises(ValueError, match="CR, LF or NUL"):
+        serialize(parts["line"], [(parts["name"], parts["value"])])
+
+
+def test_stranger_is_named_and_what_it_says_of_itself_dropped() -> None:
+    headers = (
+        (b"Host", b"h:1"),
+        (b"x-forwarded-for", b"1.1.1.1"),
+        (b"X-Forwarded-Host", b"evil"),
+        (b"X-Forwarded-Proto", b"https"),
+        (b"Forwarded", b"for=1.1.1.1"),
+        (b"Expect", b"100-continue"),
+        (b"A", b"1"),
+    )
+    assert forwarded(headers, peer="8.8.8.8", secure=False) == (
+        (b"Host", b"h:1"),
+        (b"A", b"1"),
+        (b"X-Forwarded-For", b"8.8.8.8"),
+        (b"X-Forwarded-Host", b"h:1"),
+        (b"X-Forwarded-Proto", b"http"),
+    )
+
+
+def test_trusted_proxy_is_appended_to_and_its_word_kept() -> None:
+    headers = (
+        (b"Host", b"h"),
+        (b"X-Forwarded-For", b"1.1.1.1"),
+        (b"X-Forwarded-For", b""),
+        (b"X-Forwarded-For", b"2.2.2.2"),
+        (b"X-Forwarded-Host", b"public"),
+        (b"X-Forwarded-Proto", b"https"),
+        (b"Forwarded", b"for=1.1.1.1"),
+    )
+    assert forwarded(headers, peer="127.0.0.1", secure=False, trusted=LOOPBACK) == (
+        (b"Host", b"h"),
+        (b"X-Forwarded-Host", b"public"),
+        (b"X-Forwarded-Proto", b"https"),
+        (b"Forwarded", b"for=1.1.1.1"),
+        (b"X-Forwarded-For", b"1.1.1.1, 2.2.2.2, 127.0.0.1"),
+    )
+
+
+def test_connection_cannot_take_away_who_asked() -> None:
+    headers = ((b"Connection", b"X-Forwarded-For, X-Forwarded-Proto"),)
+    assert forwarded(headers, peer="8.8.8.8", secure=True) == (
+        (b"X-Forwarded-For", b"8.8.8.8"),
+        (b"X-Forwarded-Proto", b"https"),
+    )
+
+
+def test_peer_on_a_unix_socket_is_this_host() -> None:
+    assert forwarded((), peer="", secure=False)[0] == (b"X-Forwarded-For", b"127.0.0.1")
+    said = ((b"X-Forwarded-For", b"9.9.9.9"),)
+    assert client_address(said, peer="", trusted=LOOPBACK) == "9.9.9.9"
+    assert client_address(said, peer="", trusted=()) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("chain", "peer", "client"),
+    [
+        ([], "8.8.8.8", "8.8.8.8"),
+        ([b"1.1.1.1"], "8.8.8.8", "8.8.8.8"),
+        ([b"1.1.1.1"], "127.0.0.1", "1.1.1.1"),
+        ([b"1.1.1.1"], "::ffff:127.0.0.1", "1.1.1.1"),
+        ([b"6.6.6.6, 1.1.1.1", b"10.0.0.1"], "127.0.0.1", "1.1.1.1"),
+        ([b"10.0.0.2, 10.0.0.1"], "127.0.0.1", "10.0.0.2"),
+        ([b"1.1.1.1:4711"], "127.0.0.1", "1.1.1.1"),
+        ([b'"[2001:db8::1]:4711"'], "127.0.0.1", "2001:db8::1"),
+        ([b"2001:db8::1"], "::1", "2001:db8::1"),
+        ([b"1.1.1.1, unknown"], "127.0.0.1", "127.0.0.1"),
+        ([b"1.1.1.1, \xff"], "127.0.0.1", "127.0.0.1"),
+        ([b"1.1.1.1, nonsense, 10.0.0.1"], "127.0.0.1", "10.0.0.1"),
+    ],
+)
+def test_browser_is_the_nearest_address_that_is_no_trusted_proxy(chain: list[bytes], peer: str, client: str) -> None:
+    headers = tuple((b"X-Forwarded-For", value) for value in chain)
+    assert client_address(headers, peer=peer, trusted=PRIVATE) == client
+
+
+def test_peer_that_is_no_address_is_not_trusted() -> None:
+    assert client_address((), peer="somewhere", trusted=PRIVATE) == "somewhere"

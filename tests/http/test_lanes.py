@@ -1,0 +1,74 @@
+"""Slots: how many, who waits for them, and what somebody is told who gets none."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from proxy.http.errors import NoCapacityError
+from proxy.http.lanes import DEFAULT_BOUNDS, Lane, Lanes
+
+ONE_EACH = {Lane.CONTROL: 1, Lane.CALLS: 1, Lane.RELAYS: 1}
+
+
+def test_the_defaults_leave_the_backend_room() -> None:
+    assert sum(DEFAULT_BOUNDS.values()) + 4 < 128
+
+
+async def fail_in(lanes: Lanes, lane: Lane) -> None:
+    async with lanes.slot(lane):
+        assert lanes.in_use(lane) == 1
+        raise ZeroDivisionError
+
+
+async def test_a_slot_is_held_as_long_as_its_context() -> None:
+    lanes = Lanes(ONE_EACH)
+    with pytest.raises(ZeroDivisionError):
+        await fail_in(lanes, Lane.CALLS)
+    assert lanes.in_use(Lane.CALLS) == 0
+
+
+async def test_no_lane_waits_for_another() -> None:
+    lanes = Lanes(ONE_EACH)
+    async with AsyncExitStack() as stack:
+        for lane in Lane:
+            await stack.enter_async_context(lanes.slot(lane))
+
+
+async def test_relays_are_refused_at_once() -> None:
+    lanes = Lanes(ONE_EACH, wait=60)
+    async with lanes.slot(Lane.RELAYS), asyncio.timeout(1):
+        with pytest.raises(NoCapacityError, match="All 1 connections for relays"):
+            await lanes.slot(Lane.RELAYS).__aenter__()
+
+
+@pytest.mark.parametrize("lane", [Lane.CONTROL, Lane.CALLS])
+async def test_the_others_wait_only_so_long(lane: Lane) -> None:
+    lanes = Lanes(ONE_EACH, wait=0.01)
+    async with lanes.slot(lane):
+        with pytest.raises(NoCapacityError):
+            await lanes.slot(lane).__aenter__()
+    async with lanes.slot(lane):
+        assert lanes.in_use(lane) == 1
+
+
+async def test_a_waiter_that_leaves_takes_no_slot_with_it() -> None:
+    lanes = Lanes(ONE_EACH, wait=60)
+    async with lanes.slot(Lane.CALLS):
+        waiting = asyncio.ensure_future(lanes.slot(Lane.CALLS).__aenter__())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+    async with asyncio.timeout(1), lanes.slot(Lane.CALLS):
+        pass
+
+
+@pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 2), (0.5, 4), (0.999, 6)])
+async def test_retry_after_is_spread(jitter: float, seconds: int) -> None:
+    lanes = Lanes(ONE_EACH, jitter=lambda: jitter)
+    async with lanes.slot(Lane.RELAYS):
+        with pytest.raises(NoCapacityError) as refused:
+            await lanes.slot(Lane.RELAYS).__aenter__()
+    assert refused.value.retry_after == seconds

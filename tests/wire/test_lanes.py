@@ -1,0 +1,86 @@
+"""No lane keeps another from the backend (F7)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from proxy.http.forward import forward
+from proxy.http.lanes import Lane
+from tests.wire.conftest import Stopwatch
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from proxy.http.request import Request
+    from proxy.http.upstream import Upstream
+    from tests.wire.conftest import Listener, Proxied, Start, Wire
+
+BOUNDS = {Lane.CONTROL: 2, Lane.CALLS: 5, Lane.RELAYS: 20}
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+async def by_path(request: Request, upstream: Upstream) -> web.StreamResponse:
+    return await forward(request, upstream, Lane(request.target[1:].decode()))
+
+
+async def hold(proxied: Proxied, backend: Listener, lane: Lane) -> Wire:
+    """Take one slot of a lane and leave it taken."""
+    browser = await proxied.browser()
+    await browser.send(b"GET /%b HTTP/1.1\r\nHost: h\r\n\r\n" % lane.value.encode())
+    await (await backend.accept()).head()
+    return browser
+
+
+async def test_a_stop_gets_through_with_every_other_slot_taken(start: Start, backend: Listener) -> None:
+    proxied = await start(by_path, bounds=BOUNDS)
+    for lane in (Lane.CALLS, Lane.RELAYS):
+        for _ in range(BOUNDS[lane]):
+            await hold(proxied, backend, lane)
+    waiting = [await proxied.browser() for _ in range(10)]
+    for browser in waiting:
+        await browser.send(b"GET /calls HTTP/1.1\r\nHost: h\r\n\r\n")
+    stopping = await proxied.browser()
+    async with Stopwatch() as watch:
+        await stopping.send(b"GET /control HTTP/1.1\r\nHost: h\r\n\r\n")
+        asked = await backend.accept()
+        assert (await asked.head()).startswith(b"GET /control ")
+        await asked.send(OK)
+        assert await stopping.until(b"ok") == OK
+        assert watch.seconds < 0.1
+
+
+async def test_full_relay_lane_is_503_at_once_with_retry_after(start: Start, backend: Listener) -> None:
+    proxied = await start(by_path, bounds=BOUNDS, lane_wait=5.0)
+    for _ in range(BOUNDS[Lane.RELAYS]):
+        await hold(proxied, backend, Lane.RELAYS)
+    browser = await proxied.browser()
+    async with Stopwatch() as watch:
+        await browser.send(b"GET /relays HTTP/1.1\r\nHost: h\r\n\r\n")
+        head = await browser.head()
+        assert watch.seconds < 0.1
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert 2 <= int(head.partition(b"Retry-After: ")[2].partition(b"\r\n")[0]) <= 6
+    assert json.loads(await browser.rest())["code"] == "no_capacity"
+
+
+async def test_full_call_lane_is_503_after_a_while(start: Start, backend: Listener) -> None:
+    proxied = await start(by_path, bounds=BOUNDS, lane_wait=0.2)
+    for _ in range(BOUNDS[Lane.CALLS]):
+        await hold(proxied, backend, Lane.CALLS)
+    browser = await proxied.browser()
+    await browser.send(b"GET /calls HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert (await browser.head()).startswith(b"HTTP/1.1 503 ")
+
+
+async def test_call_takes_the_slot_that_becomes_free(start: Start, backend: Listener) -> None:
+    proxied = await start(by_path, bounds=BOUNDS)
+    held = [await hold(proxied, backend, Lane.CALLS) for _ in range(BOUNDS[Lane.CALLS])]
+    browser = await proxied.browser()
+    await browser.send(b"GET /calls HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert await backend.nobody_comes(0.05)
+    held[0].close()
+    asked = await backend.accept()
+    await asked.head()
+    await asked.send(OK)
+    assert await browser.until(b"ok") == OK

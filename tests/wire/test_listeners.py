@@ -1,0 +1,148 @@
+"""TCP, TLS and Unix sockets, on either side."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from proxy.http.forward import forward
+from proxy.http.lanes import Lane, Lanes
+from proxy.http.origin import Origin
+from proxy.http.server import Server, listen, listen_unix, tls_context
+from proxy.http.upstream import Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from aiohttp import web
+
+    from proxy.http.request import Request
+    from tests.wire.conftest import Listener, Start
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+@pytest.fixture
+async def served(backend: Listener) -> AsyncIterator[Server]:
+    upstream = Upstream(Origin.parse(backend.url), Lanes())
+
+    async def handler(request: Request) -> web.StreamResponse:
+        return await forward(request, upstream, Lane.CALLS)
+
+    server = Server(handler, trusted_proxies=[ip_network("127.0.0.1/32")])
+    yield server
+    await server.shutdown(0.1)
+    upstream.close()
+
+
+async def backend_saying_ok(context: ssl.SSLContext | None, path: str | None) -> asyncio.Server:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+            await reader.read()
+        writer.close()
+
+    if path is not None:
+        return await asyncio.start_unix_server(serve, path)
+    return await asyncio.start_server(serve, "localhost", 0, ssl=context)
+
+
+async def test_browsers_connect_by_tls(
+    served: Server, backend: Listener, authority: trustme.CA, tmp_path: Path
+) -> None:
+    issued = authority.issue_cert("localhost")
+    cert = tmp_path / "cert.pem"
+    issued.private_key_and_cert_chain_pem.write_to_path(str(cert))
+    listening = await listen(served, "127.0.0.1", 0, tls=tls_context(cert))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    port = listening.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+    writer.write(GET)
+    asked = await backend.accept()
+    assert b"\r\nX-Forwarded-Proto: https\r\n" in await asked.head()
+    await asked.send(OK)
+    assert await reader.readuntil(b"ok") == OK
+    writer.write(GET)
+    await asked.head()
+    writer.transport.abort()
+    assert await asked.hear_end(1.0) < 0.2
+    listening.close()
+
+
+async def test_browsers_connect_by_unix_socket(served: Server, backend: Listener, tmp_path: Path) -> None:
+    """Its peer is this host, so it is believed where 127.0.0.1 is."""
+    listening = await listen_unix(served, tmp_path / "in.sock")
+    reader, writer = await asyncio.open_unix_connection(str(tmp_path / "in.sock"))
+    writer.write(b"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n")
+    asked = await backend.accept()
+    assert b"\r\nX-Forwarded-For: 9.9.9.9, 127.0.0.1\r\n" in await asked.head()
+    await asked.send(OK)
+    assert await reader.readuntil(b"ok") == OK
+    writer.write(GET * 200)
+    await asked.head()
+    writer.close()
+    assert await asked.hear_end(1.0) < 0.2
+    listening.close()
+
+
+async def test_backend_on_a_unix_socket(start: Start, tmp_path: Path) -> None:
+    path = str(tmp_path / "out.sock")
+    listening = await backend_saying_ok(None, path)
+    proxied = await start(url=f"unix://{path}")
+    browser = await proxied.browser()
+    await browser.send(GET)
+    assert await browser.until(b"ok") == OK
+    proxied.upstream.close()
+    listening.close()
+
+
+@pytest.mark.parametrize(("ca", "status"), [("own", b"200"), ("none", b"502")])
+async def test_backend_by_tls_with_an_own_authority(
+    start: Start, authority: trustme.CA, ca_file: Path, ca: str, status: bytes
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    listening = await backend_saying_ok(context, None)
+    port = listening.sockets[0].getsockname()[1]
+    origin = Origin.parse(f"https://localhost:{port}", ca=ca_file if ca == "own" else None)
+    proxied = await start(url=origin)
+    browser = await proxied.browser()
+    await browser.send(GET)
+    assert (await browser.head()).startswith(b"HTTP/1.1 " + status)
+    proxied.upstream.close()
+    listening.close()
+
+
+async def test_stale_unix_socket_is_replaced(served: Server, backend: Listener, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left_over:
+        left_over.bind(str(tmp_path / "in.sock"))
+    listening = await listen_unix(served, tmp_path / "in.sock")
+    reader, writer = await asyncio.open_unix_connection(str(tmp_path / "in.sock"))
+    writer.write(b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 501 ")
+    writer.close()
+    listening.close()

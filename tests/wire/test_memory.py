@@ -1,0 +1,57 @@
+"""Bodies stream: what passes through is never held (P7)."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.wire.conftest import Listener, Proxied, Wire
+
+SIZE = 96 * 1024 * 1024
+PIECE = bytes(256 * 1024)
+HELD = 4 * 1024 * 1024
+
+
+async def pour(wire: Wire, count: int) -> None:
+    for _ in range(count // len(PIECE)):
+        await wire.send(PIECE)
+
+
+async def drink(wire: Wire, count: int) -> int:
+    """Read ``count`` bytes, keeping none."""
+    loop, buffer = asyncio.get_running_loop(), bytearray(1024 * 1024)
+    taken = len(wire.buffer)
+    while taken < count:
+        async with asyncio.timeout(5):
+            got = await loop.sock_recv_into(wire.socket, buffer)
+        assert got
+        taken += got
+    return taken
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+async def test_large_bodies_are_not_held(proxied: Proxied, backend: Listener, direction: str) -> None:
+    browser = await proxied.browser()
+    length = b"Content-Length: %d\r\n\r\n" % SIZE
+    method = b"POST" if direction == "up" else b"GET"
+    await browser.send(method + b" / HTTP/1.1\r\nHost: h\r\n" + (length if direction == "up" else b"\r\n"))
+    asked = await backend.accept()
+    await asked.head()
+    tracemalloc.start()
+    try:
+        if direction == "up":
+            pouring = asyncio.create_task(pour(browser, SIZE))
+            assert await drink(asked, SIZE) == SIZE
+        else:
+            await asked.send(b"HTTP/1.1 200 OK\r\n" + length)
+            await browser.head()
+            pouring = asyncio.create_task(pour(asked, SIZE))
+            assert await drink(browser, SIZE) == SIZE
+        await pouring
+        assert tracemalloc.get_traced_memory()[1] < HELD
+    finally:
+        tracemalloc.stop()
