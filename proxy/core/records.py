@@ -30,6 +30,14 @@ class Ending(Enum):
     UNKNOWN = "unknown"
 
 
+class SlotFreedBy(Enum):
+    """What told that a cancelled worker had given back its slot."""
+
+    HEALTH = "health"
+    NEXT_START = "next start"
+    RESTART = "restart"
+
+
 class Slot(Enum):
     """What is known of a cancelled worker's slot in the backend (F3: when the worker has unwound)."""
 
@@ -52,8 +60,14 @@ class Cancel:
     """When every relay of the stream had been given its ending."""
     answered_at: float | None = None
     slot: Slot = Slot.BUSY
+    slot_free_at: float | None = None
+    slot_freed_by: SlotFreedBy | None = None
     overtaken_by: Ending | None = None
     """How the stream had ended of itself before the backend's `true` came: the answer is then `false` (P2)."""
+
+    def freed(self, at: float, by: SlotFreedBy) -> Self:
+        """This cancel with its worker's slot known to be free."""
+        return replace(self, slot=Slot.FREE, slot_free_at=at, slot_freed_by=by)
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from proxy.core import observations as seen
 from proxy.core.effects import Effect, EndRelays, MoveStreams, Settled, WatchSettling
 from proxy.core.observations import Observation, StreamObservation
-from proxy.core.records import Cancel, Ending, SessionRecord, Slot, StreamRecord, StreamState
+from proxy.core.records import Cancel, Ending, SessionRecord, Slot, SlotFreedBy, StreamRecord, StreamState
 
 RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
 
@@ -91,7 +91,7 @@ def _supersede(stream: StreamRecord, at: float) -> tuple[StreamRecord, tuple[Eff
     if stream.cancel is None:
         return replace(stream, state=ENDED, since=at, ending=Ending.SUPERSEDED), (end_relays,)
     # The backend would not have accepted the next turn with the slot taken, or cannot be helped any more.
-    cancel = replace(stream.cancel, slot=Slot.FREE)
+    cancel = stream.cancel.freed(at, SlotFreedBy.NEXT_START)
     ended = _ended(replace(stream, cancel=cancel), at, Ending.CANCELLED)
     return ended, (end_relays, _settled(ended))
 
@@ -104,10 +104,19 @@ def _lose_running(record: SessionRecord, restarted: seen.BackendRestarted) -> Tr
         if stream.state is CANCEL_SENT:
             record = record.put(replace(stream, ending=stream.ending or Ending.LOST))
             continue
-        lost = _ended(stream, restarted.at, Ending.LOST if stream.cancel is None else Ending.CANCELLED)
+        lost, more = _lose(stream, restarted.at)
         record = record.put(lost)
-        effects += [EndRelays(stream.stream_id), *([_settled(lost)] if lost.cancel else [])]
+        effects += more
     return Transition(record, tuple(effects))
+
+
+def _lose(stream: StreamRecord, at: float) -> tuple[StreamRecord, tuple[Effect, ...]]:
+    end_relays = EndRelays(stream.stream_id)
+    if stream.cancel is None:
+        return _ended(stream, at, Ending.LOST), (end_relays,)
+    cancel = stream.cancel.freed(at, SlotFreedBy.RESTART)
+    ended = _ended(replace(stream, cancel=cancel), at, Ending.CANCELLED)
+    return ended, (end_relays, _settled(ended))
 
 
 def _rotate(record: SessionRecord, new_session_id: str) -> Transition:
@@ -222,7 +231,10 @@ def _answered(record: SessionRecord, stream: StreamRecord, answered: seen.Cancel
 
 
 def _slot_seen(record: SessionRecord, stream: StreamRecord, slot: seen.SlotSeen) -> Transition:
-    return _settle(record, stream, replace(_cancel(stream), slot=slot.slot), slot.at)
+    cancel = _cancel(stream)
+    free = slot.slot is Slot.FREE
+    seen_so = cancel.freed(slot.at, SlotFreedBy.HEALTH) if free else replace(cancel, slot=slot.slot)
+    return _settle(record, stream, seen_so, slot.at)
 
 
 def _settle(record: SessionRecord, stream: StreamRecord, cancel: Cancel, at: float) -> Transition:

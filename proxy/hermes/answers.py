@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.core.records import Ending
+from proxy.core.records import Ending, Slot
 
 _OK = 200
 _CONFLICT = 409
@@ -94,6 +94,34 @@ def read_server_start(status: int, body: bytes, now: float) -> float | None:
     if isinstance(uptime, bool) or not isinstance(uptime, int | float):
         return None
     return now - uptime
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The workers that `/health` lists, by stream where the release names it (F3)."""
+
+    named: frozenset[str]
+    unnamed: int
+    cancelling: bool
+
+    def slot(self, stream_id: str) -> Slot:
+        """What this says of a cancelled stream's worker, if it was asked for after the cancel.
+
+        Where runs are not named the backend refuses a start by itself while one is being cancelled.
+        """
+        if stream_id in self.named:
+            return Slot.BUSY
+        return Slot.FENCED if self.unnamed and self.cancelling else Slot.FREE
+
+
+def read_runs(status: int, body: bytes) -> Runs | None:
+    """The running workers, from `/health`."""
+    runs = _object(body).get("runs") if status == _OK else None
+    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
+        return None
+    named = frozenset(stream_id for run in runs if (stream_id := _text(run, "stream_id")))
+    cancelling = any(run.get("phase") == "cancelling" for run in runs)
+    return Runs(named, len(runs) - len(named), cancelling)
 
 
 def stale_cancel(stream_id: str, reason: Ending, active_stream_id: str | None) -> bytes:

@@ -9,7 +9,8 @@ STATUS_PATH = "/api/chat/stream/status"
 HEALTH_PATH = "/health"
 EVENT_STREAM = "text/event-stream"
 
-START_PATHS = frozenset({"/api/chat/start", "/api/goal", "/api/btw", "/api/background"})
+TURN_PATHS = frozenset({"/api/chat/start", "/api/goal"})
+SIDE_PATHS = frozenset({"/api/btw", "/api/background"})
 EVENT_STREAM_PATHS = frozenset(
     {
         "/api/sessions/events",
@@ -31,7 +32,9 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A POST that starts a turn, or may: chat/start, goal, btw, background."""
+    """A POST that starts a turn, or may: of its session if it takes a turn, else a side stream's."""
+
+    takes_turn: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +93,16 @@ def classify(method: str, target: str, accept: str = "") -> Call:
     except ValueError:
         return Other()
     if method == "POST":
-        return Start() if url.path in START_PATHS else Other()
+        return _classify_post(url.path)
     if method != "GET":
         return Other()
     return _classify_get(url.path, query, accept)
+
+
+def _classify_post(path: str) -> Call:
+    if path in TURN_PATHS:
+        return Start(takes_turn=True)
+    return Start(takes_turn=False) if path in SIDE_PATHS else Other()
 
 
 def _classify_get(path: str, query: dict[str, list[str]], accept: str) -> Call:

@@ -22,7 +22,12 @@ def is_terminal(event: str) -> bool:
     return event in _TERMINAL
 
 
-def ending_of(event: str, data: str) -> Ending | None:
+def is_ending(event: str) -> bool:
+    """Whether a page takes this event for the end of its turn."""
+    return event == "done" or event in _TERMINAL
+
+
+def ending_of(event: str, data: bytes) -> Ending | None:
     """How this event says its turn ended, or None if it goes on.
 
     An error event of type `cancelled` reports a cancel, as the backend's own journal has it.
@@ -43,7 +48,7 @@ class Rotation:
     new_session_id: str
 
 
-def rotation_of(event: str, data: str) -> Rotation | None:
+def rotation_of(event: str, data: bytes) -> Rotation | None:
     """The rotation that a `compressed` event tells of, if it names two different sessions."""
     if event != "compressed":
         return None
@@ -62,7 +67,7 @@ class Announcement:
     stream_id: str
 
 
-def announcement_of(event: str, data: str) -> Announcement | None:
+def announcement_of(event: str, data: bytes) -> Announcement | None:
     """The turn that a session channel's `server_turn_started` announces."""
     if event != "server_turn_started":
         return None
@@ -73,14 +78,14 @@ def announcement_of(event: str, data: str) -> Announcement | None:
     return Announcement(session_id, stream_id)
 
 
-def session_in(data: str) -> str | None:
+def session_in(data: bytes) -> str | None:
     """The session that an event's data names, as several of Hermes' events do."""
     session_id = _fields(data).get("session_id")
     return session_id if isinstance(session_id, str) and session_id else None
 
 
-def synthesize(ending: Ending, session_id: str | None) -> bytes:
-    """A terminal event in Hermes' shape, without an id (F11: an id is not unique), marked as the proxy's own."""
+def synthesize(ending: Ending, session_id: str | None) -> tuple[str, bytes]:
+    """A terminal event's name and frame, in Hermes' shape but without an id (F11), marked as the proxy's own."""
     fields: dict[str, Any] = {"session_id": session_id} if session_id else {}
     if ending is Ending.CANCELLED:
         event = "cancel"
@@ -88,10 +93,10 @@ def synthesize(ending: Ending, session_id: str | None) -> bytes:
     else:
         event = "stream_end"
     data = json.dumps({**fields, "synthesized_by": SYNTHESIZED_BY})
-    return f"event: {event}\ndata: {data}\n\n".encode()
+    return event, f"event: {event}\ndata: {data}\n\n".encode()
 
 
-def _fields(data: str) -> dict[str, Any]:
+def _fields(data: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):

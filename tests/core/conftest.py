@@ -1,0 +1,127 @@
+"""A session's story: what is seen, one thing a second, and what is believed after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy.core import observations as seen
+from proxy.core.records import Ending, SessionRecord, Slot, StreamRecord, StreamState
+from proxy.core.transitions import apply
+
+if TYPE_CHECKING:
+    from proxy.core.effects import Effect
+    from proxy.core.records import Cancel
+
+ALICE = "alice's credentials"
+
+
+class Story:
+    """Feeds a record, and keeps what the last observation asked the shell to do."""
+
+    def __init__(self, record: SessionRecord) -> None:
+        self.record = record
+        self.now = 0.0
+        self.effects: tuple[Effect, ...] = ()
+
+    def sees(self, observation: seen.Observation) -> Story:
+        transition = apply(self.record, observation)
+        self.record, self.effects = transition.record, transition.effects
+        return self
+
+    def starts(self, stream_id: str) -> Story:
+        return self.sees(seen.TurnStarted(self._tick(), stream_id))
+
+    def conflicts_with(self, stream_id: str) -> Story:
+        return self.sees(seen.StartConflicted(self._tick(), stream_id))
+
+    def ends(self, stream_id: str, ending: Ending = Ending.FINISHED) -> Story:
+        return self.sees(seen.StreamEnded(self._tick(), stream_id, ending))
+
+    def status(
+        self, stream_id: str, *, active: bool, ending: Ending | None = None, asked: float | None = None
+    ) -> Story:
+        now = self._tick()
+        return self.sees(seen.StatusSeen(now, now if asked is None else asked, stream_id, active, ending))
+
+    def misses(self, stream_id: str, *, asked: float | None = None) -> Story:
+        now = self._tick()
+        return self.sees(seen.StreamMissing(now, now if asked is None else asked, stream_id))
+
+    def cancels(self, stream_id: str, cancel_id: str = "c-1") -> Story:
+        return self.sees(seen.CancelSent(self._tick(), stream_id, cancel_id, ALICE))
+
+    def accepts(self, stream_id: str) -> Story:
+        return self.sees(seen.CancelAccepted(self._tick(), stream_id))
+
+    def refuses(self, stream_id: str) -> Story:
+        return self.sees(seen.CancelRefused(self._tick(), stream_id))
+
+    def fails(self, stream_id: str) -> Story:
+        return self.sees(seen.CancelFailed(self._tick(), stream_id))
+
+    def tells_every_relay(self, stream_id: str) -> Story:
+        return self.sees(seen.RelaysEnded(self._tick(), stream_id))
+
+    def answers(self, stream_id: str) -> Story:
+        return self.sees(seen.CancelAnswered(self._tick(), stream_id))
+
+    def slot(self, stream_id: str, slot: Slot) -> Story:
+        return self.sees(seen.SlotSeen(self._tick(), stream_id, slot))
+
+    def times_out(self, stream_id: str) -> Story:
+        return self.sees(seen.SettleTimedOut(self._tick(), stream_id))
+
+    def restarts(self, at: float | None = None) -> Story:
+        now = self._tick()
+        return self.sees(seen.BackendRestarted(now if at is None else at))
+
+    def moves_to(self, session_id: str) -> Story:
+        return self.sees(seen.SessionRotated(self._tick(), session_id))
+
+    def adopts(self, *streams: StreamRecord) -> Story:
+        return self.sees(seen.StreamsAdopted(self._tick(), streams))
+
+    def settles(self, stream_id: str) -> Story:
+        """All that an accepted cancel waits for."""
+        return self.tells_every_relay(stream_id).answers(stream_id).slot(stream_id, Slot.FREE)
+
+    def reaches(self, stream_id: str, state: StreamState | None) -> Story:
+        """The shortest way of a stream into that state."""
+        if state is None:
+            return self
+        self.starts(stream_id)
+        if state is StreamState.ENDED:
+            return self.ends(stream_id)
+        if state is not StreamState.RUNNING:
+            self.cancels(stream_id)
+        return self.accepts(stream_id) if state is StreamState.SETTLING else self
+
+    def stream(self, stream_id: str) -> StreamRecord:
+        stream = self.record.stream(stream_id)
+        assert stream is not None
+        return stream
+
+    def cancel_of(self, stream_id: str) -> Cancel:
+        cancel = self.stream(stream_id).cancel
+        assert cancel is not None
+        return cancel
+
+    @property
+    def owner(self) -> str | None:
+        return self.record.owner.stream_id if self.record.owner else None
+
+    @property
+    def states(self) -> dict[str, StreamState]:
+        return {stream.stream_id: stream.state for stream in self.record.streams}
+
+    def _tick(self) -> float:
+        self.now += 1
+        return self.now
+
+
+@pytest.fixture
+def story() -> Story:
+    """Nothing seen yet of session `s`."""
+    return Story(SessionRecord("s"))

@@ -1,0 +1,259 @@
+"""The table as a whole, and the evidence about turns: how they begin, go on and end."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+
+from proxy.core import observations as seen
+from proxy.core.effects import EndRelays
+from proxy.core.records import Ending, SessionRecord, Slot, StreamRecord, StreamState
+from proxy.core.transitions import TRANSITIONS, TransitionError, apply
+
+if TYPE_CHECKING:
+    from tests.core.conftest import Story
+
+RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
+STATES: tuple[StreamState | None, ...] = (None, *StreamState)
+
+# A cancel is recorded as sent only when none was, and answered only when one was sent.
+IMPOSSIBLE = {
+    *product((CANCEL_SENT, SETTLING, ENDED), (seen.CancelSent,)),
+    *product((None, RUNNING, SETTLING, ENDED), (seen.CancelAccepted, seen.CancelRefused, seen.CancelFailed)),
+}
+
+# Each observation of the stream `x`, later than all before it.
+EXAMPLES: tuple[seen.StreamObservation, ...] = (
+    seen.TurnStarted(9, "x"),
+    seen.StartConflicted(9, "x"),
+    seen.StreamEnded(9, "x", Ending.FINISHED),
+    seen.StatusSeen(9, 9, "x", active=True, ending=None),
+    seen.StreamMissing(9, 9, "x"),
+    seen.CancelSent(9, "x", "c-9", "credentials"),
+    seen.CancelAccepted(9, "x"),
+    seen.CancelRefused(9, "x"),
+    seen.CancelFailed(9, "x"),
+    seen.RelaysEnded(9, "x"),
+    seen.CancelAnswered(9, "x"),
+    seen.SlotSeen(9, "x", Slot.FREE),
+    seen.SettleTimedOut(9, "x"),
+)
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+
+def test_there_is_an_example_of_every_observation() -> None:
+    assert {type(example) for example in EXAMPLES} == set(get_args(seen.StreamObservation))
+
+
+def test_every_pair_is_listed_or_known_to_be_impossible() -> None:
+    pairs = set(product(STATES, get_args(seen.StreamObservation)))
+    assert set(TRANSITIONS) == pairs - IMPOSSIBLE
+
+
+@pytest.mark.parametrize(("state", "observation"), list(product(STATES, EXAMPLES)))
+def test_a_pair_is_applied_or_raises(
+    story: Story, state: StreamState | None, observation: seen.StreamObservation
+) -> None:
+    story.reaches("x", state)
+    if (state, type(observation)) in IMPOSSIBLE:
+        with pytest.raises(TransitionError, match=f"{type(observation).__name__} in state .* of x"):
+            apply(story.record, observation)
+    else:
+        assert apply(story.record, observation).record.session_id == "s"
+
+
+@pytest.mark.parametrize(("state", "observation"), list(product(STATES, EXAMPLES)))
+def test_the_other_sessions_streams_are_left_alone(
+    story: Story, state: StreamState | None, observation: seen.StreamObservation
+) -> None:
+    """No observation of one stream raises, or undoes, the end of another."""
+    story.starts("w").ends("w").reaches("x", state)
+    if (state, type(observation)) not in IMPOSSIBLE:
+        assert story.sees(observation).stream("w").state is ENDED
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [seen.RelaysEnded(3, "x"), seen.CancelAnswered(3, "x"), seen.SlotSeen(3, "x", Slot.FREE)],
+)
+def test_a_settling_stream_without_a_cancel_is_a_fault(observation: seen.StreamObservation) -> None:
+    broken = SessionRecord("s", (StreamRecord("x", SETTLING, 1),))
+    with pytest.raises(TransitionError, match="x is settling without a cancel"):
+        apply(broken, observation)
+
+
+# -- turns begin ----------------------------------------------------------------------------------
+
+
+def test_a_start_makes_the_stream_the_owner(story: Story) -> None:
+    story.starts("x")
+    assert story.owner == "x"
+    assert story.stream("x") == StreamRecord("x", RUNNING, since=1)
+    assert story.effects == ()
+
+
+def test_a_conflict_names_the_owner(story: Story) -> None:
+    assert story.conflicts_with("x").owner == "x"
+
+
+def test_a_conflict_supersedes_what_was_thought_to_run(story: Story) -> None:
+    story.starts("x").conflicts_with("y")
+    assert story.owner == "y"
+    assert story.stream("x").ending is Ending.SUPERSEDED
+
+
+@pytest.mark.parametrize("state", StreamState)
+def test_a_start_that_is_told_again_changes_nothing(story: Story, state: StreamState) -> None:
+    """The answer and the session's channel both tell of it, the channel perhaps when all is over."""
+    before = story.reaches("x", state).record
+    assert story.starts("x").record == before
+
+
+@pytest.mark.parametrize("state", StreamState)
+def test_a_conflict_with_a_known_stream_changes_nothing(story: Story, state: StreamState) -> None:
+    """F2: the backend still names a stream that has ended, or that it is cancelling."""
+    before = story.reaches("x", state).record
+    assert story.conflicts_with("x").record == before
+
+
+def test_the_next_turn_supersedes_a_running_one(story: Story) -> None:
+    story.starts("x").starts("y")
+    assert story.owner == "y"
+    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=Ending.SUPERSEDED)
+    assert story.effects == (EndRelays("x"),)
+
+
+def test_the_next_turn_leaves_the_ended_ones_as_they_are(story: Story) -> None:
+    story.starts("x").ends("x", Ending.FAILED).starts("y")
+    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=Ending.FAILED)
+    assert story.effects == ()
+
+
+def test_only_the_latest_endings_are_remembered(story: Story) -> None:
+    """P7: a long conversation does not grow."""
+    turns = SessionRecord.KEPT_ENDINGS + 5
+    for number in range(turns):
+        story.starts(f"x{number}").ends(f"x{number}")
+    assert list(story.states) == [f"x{n}" for n in range(5, turns)]
+
+
+# -- turns end ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [Ending.FINISHED, Ending.FAILED, Ending.CANCELLED])
+def test_a_terminal_event_ends_the_stream(story: Story, ending: Ending) -> None:
+    story.starts("x").ends("x", ending)
+    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=ending)
+    assert story.owner is None
+    assert story.effects == (EndRelays("x"),)
+
+
+def test_a_terminal_event_of_an_unknown_stream_is_remembered(story: Story) -> None:
+    """The event of a short turn may overtake the answer that tells of its start."""
+    story.ends("x").starts("x")
+    assert story.stream("x").state is ENDED
+    assert story.owner is None
+
+
+def test_the_first_ending_stands(story: Story) -> None:
+    """`done` comes first and says that the turn finished; `stream_end`, or an error, may follow."""
+    story.starts("x").ends("x", Ending.FINISHED).ends("x", Ending.FAILED)
+    assert story.stream("x").ending is Ending.FINISHED
+    assert story.effects == ()
+
+
+def test_an_ending_that_was_not_known_is_refined(story: Story) -> None:
+    story.starts("x").misses("x")
+    assert story.stream("x").ending is Ending.LOST
+    assert story.ends("x", Ending.FAILED).stream("x").ending is Ending.FAILED
+
+
+def test_a_missing_stream_is_lost(story: Story) -> None:
+    story.starts("x").misses("x")
+    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=Ending.LOST)
+    assert story.effects == (EndRelays("x"),)
+
+
+def test_a_stream_looked_for_before_it_began_is_not_lost(story: Story) -> None:
+    before = story.starts("x").record
+    assert story.misses("x", asked=0.5).record == before
+
+
+@pytest.mark.parametrize("state", [None, CANCEL_SENT, SETTLING, ENDED])
+def test_a_missing_stream_that_is_not_thought_to_run_teaches_nothing(story: Story, state: StreamState | None) -> None:
+    before = story.reaches("x", state).record
+    assert story.misses("x").record == before
+
+
+# -- status ---------------------------------------------------------------------------------------
+
+
+def test_an_active_stream_that_was_not_known_runs(story: Story) -> None:
+    assert story.status("x", active=True).owner == "x"
+
+
+def test_a_journal_that_has_ended_ends_the_stream(story: Story) -> None:
+    story.starts("x").status("x", active=False, ending=Ending.FAILED)
+    assert story.stream("x").ending is Ending.FAILED
+    assert story.effects == (EndRelays("x"),)
+
+
+def test_an_unknown_stream_whose_journal_has_ended_is_remembered(story: Story) -> None:
+    story.status("x", active=False, ending=Ending.FINISHED)
+    assert story.stream("x") == StreamRecord("x", ENDED, since=1, ending=Ending.FINISHED)
+
+
+@pytest.mark.parametrize("state", [None, RUNNING])
+def test_inactive_alone_is_no_proof(story: Story, state: StreamState | None) -> None:
+    """F3: the stream leaves the backend's table while its worker may still run."""
+    before = story.reaches("x", state).record
+    assert story.status("x", active=False).record == before
+
+
+def test_a_running_stream_that_is_active_goes_on(story: Story) -> None:
+    before = story.starts("x").record
+    assert story.status("x", active=True).record == before
+
+
+def test_an_active_stream_runs_whatever_was_believed(story: Story) -> None:
+    story.starts("x").misses("x").starts("y").status("x", active=True)
+    assert story.owner == "x"
+    assert story.stream("x") == StreamRecord("x", RUNNING, since=4)
+    assert story.stream("y").ending is Ending.SUPERSEDED
+
+
+def test_an_ended_stream_that_is_inactive_and_has_no_journal_is_lost(story: Story) -> None:
+    story.starts("x").cancels("x").refuses("x").status("x", active=False)
+    assert story.stream("x").ending is Ending.LOST
+
+
+def test_the_journal_tells_how_a_stream_ended(story: Story) -> None:
+    story.starts("x").cancels("x").refuses("x").status("x", active=False, ending=Ending.FINISHED)
+    assert story.stream("x").ending is Ending.FINISHED
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_status_asked_for_before_the_end_does_not_undo_it(story: Story, *, active: bool) -> None:
+    before = story.starts("x").ends("x").record
+    assert story.status("x", active=active, asked=1.5).record == before
+
+
+def test_a_status_asked_for_before_the_start_does_not_undo_it(story: Story) -> None:
+    before = story.starts("x").record
+    assert story.status("x", active=False, ending=Ending.FINISHED, asked=0.5).record == before
+
+
+@pytest.mark.parametrize("state", [CANCEL_SENT, SETTLING])
+def test_an_active_status_does_not_undo_a_cancel(story: Story, state: StreamState) -> None:
+    before = story.reaches("x", state).record
+    assert story.status("x", active=True).record == before
+
+
+def test_inactive_while_settling_does_not_settle_it(story: Story) -> None:
+    """F3: the backend drops a cancelled stream at once; that says nothing about its worker."""
+    before = story.reaches("x", SETTLING).record
+    assert story.status("x", active=False).record == before

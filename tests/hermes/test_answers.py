@@ -1,0 +1,217 @@
+"""Hermes' answers, read and written; one of any other shape teaches nothing (P8: transparent when unsure)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from proxy.core.records import Ending, Slot
+from proxy.hermes.answers import (
+    Conflict,
+    Runs,
+    Started,
+    StatusAnswer,
+    is_missing,
+    read_cancel,
+    read_runs,
+    read_server_start,
+    read_start,
+    read_status,
+    refused_cancel,
+    stale_cancel,
+)
+
+RUBBISH = [b"", b"<html>", b"[]", b"null", b"7", b'"text"', b"\xff\xfe", b"{}", b"[" * 200_000, b"9" * 5000]
+rubbish = pytest.mark.parametrize("body", RUBBISH, ids=lambda body: repr(body[:9]))
+
+
+def answer(**fields: Any) -> bytes:
+    return json.dumps(fields).encode()
+
+
+@rubbish
+@pytest.mark.parametrize("status", [200, 401, 409, 500])
+def test_an_answer_of_another_shape_teaches_nothing(status: int, body: bytes) -> None:
+    assert read_start(status, body, "s") is None
+    assert read_cancel(status, body) is None
+    assert read_status(status, body) is None
+    assert read_runs(status, body) is None
+    assert read_server_start(status, body, 10) is None
+
+
+# -- starts ---------------------------------------------------------------------------------------
+
+
+def test_a_start_was_accepted() -> None:
+    assert read_start(200, answer(stream_id="x", session_id="s"), None) == Started("s", "x")
+
+
+def test_a_side_stream_names_a_session_of_its_own() -> None:
+    body = answer(stream_id="x", session_id="ephemeral", parent_session_id="s")
+    assert read_start(200, body, "s") == Started("ephemeral", "x")
+
+
+@pytest.mark.parametrize("session_id", [None, "", 7])
+def test_the_session_that_was_asked_for_stands_in(session_id: object) -> None:
+    body = answer(stream_id="x", session_id=session_id)
+    assert read_start(200, body, "s") == Started("s", "x")
+    assert read_start(200, body, None) is None
+
+
+def test_a_goal_that_starts_no_turn() -> None:
+    assert read_start(200, answer(ok=True, session_id="s"), "s") is None
+
+
+def test_a_start_was_refused() -> None:
+    body = answer(error="session already has an active stream", active_stream_id="x")
+    assert read_start(409, body, "s") == Conflict("x")
+    assert read_start(409, answer(error="not now"), "s") is None
+
+
+@pytest.mark.parametrize("status", [201, 202, 400, 404, 500])
+def test_any_other_status_of_a_start_teaches_nothing(status: int) -> None:
+    assert read_start(status, answer(stream_id="x", session_id="s", active_stream_id="x"), "s") is None
+
+
+# -- cancels --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_cancel_was_answered(*, cancelled: bool) -> None:
+    assert read_cancel(200, answer(ok=True, cancelled=cancelled, stream_id="x")) is cancelled
+
+
+@pytest.mark.parametrize("cancelled", [None, 1, "true"])
+def test_a_cancel_whose_answer_is_neither(cancelled: object) -> None:
+    assert read_cancel(200, answer(cancelled=cancelled)) is None
+
+
+def test_a_gateway_that_could_not_cancel() -> None:
+    assert read_cancel(502, answer(ok=False, cancelled=False, error="Gateway stop failed")) is None
+
+
+def test_a_stale_cancel_is_answered_in_hermes_shape() -> None:
+    body = stale_cancel("x", Ending.SUPERSEDED, "y")
+    assert json.loads(body) == {
+        "ok": True,
+        "cancelled": False,
+        "stream_id": "x",
+        "reason": "superseded",
+        "active_stream_id": "y",
+    }
+    assert read_cancel(200, body) is False
+
+
+def test_a_stale_cancel_names_an_owner_only_if_there_is_one() -> None:
+    assert "active_stream_id" not in json.loads(stale_cancel("x", Ending.FINISHED, None))
+
+
+def test_a_stale_cancel_repeats_whatever_stream_was_asked_for() -> None:
+    assert json.loads(stale_cancel('x"\n…', Ending.LOST, None))["stream_id"] == 'x"\n…'
+
+
+def test_a_refused_cancel_keeps_what_the_backend_said() -> None:
+    body = refused_cancel(answer(ok=True, cancelled=True, stream_id="x", extra=[1]), Ending.FINISHED)
+    assert json.loads(body) == {
+        "ok": True,
+        "cancelled": False,
+        "stream_id": "x",
+        "extra": [1],
+        "reason": "finished",
+    }
+
+
+# -- status ---------------------------------------------------------------------------------------
+
+
+def test_an_active_stream() -> None:
+    body = answer(active=True, stream_id="x", journal={"terminal": False, "session_id": "s"})
+    assert read_status(200, body) == StatusAnswer(active=True, ending=None, session_id="s")
+
+
+@pytest.mark.parametrize("journal", [None, [], "text", {}, {"terminal": "yes", "terminal_state": "completed"}])
+def test_an_inactive_stream_without_proof_of_its_end(journal: object) -> None:
+    """F3: `active: false` alone is no proof."""
+    body = answer(active=False, stream_id="x", journal=journal)
+    assert read_status(200, body) == StatusAnswer(active=False, ending=None, session_id=None)
+
+
+@pytest.mark.parametrize(
+    ("terminal_state", "ending"),
+    [
+        ("completed", Ending.FINISHED),
+        ("tool_limit_reached", Ending.FINISHED),
+        ("interrupted-by-user", Ending.CANCELLED),
+        ("interrupted-by-crash", Ending.FAILED),
+        ("errored", Ending.FAILED),
+        ("another", Ending.UNKNOWN),
+        (None, Ending.UNKNOWN),
+    ],
+)
+def test_a_journal_that_has_ended(terminal_state: str | None, ending: Ending) -> None:
+    journal = {"terminal": True, "terminal_state": terminal_state, "session_id": "s"}
+    assert read_status(200, answer(active=False, journal=journal)) == StatusAnswer(
+        active=False, ending=ending, session_id="s"
+    )
+
+
+def test_a_status_that_was_refused_teaches_nothing() -> None:
+    assert read_status(401, answer(active=True)) is None
+
+
+@pytest.mark.parametrize(("status", "missing"), [(404, True), (200, False), (401, False), (503, False)])
+def test_a_stream_that_could_not_be_opened(status: int, *, missing: bool) -> None:
+    assert is_missing(status) is missing
+
+
+# -- health ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("uptime", [0, 2, 2.5])
+def test_when_the_backend_began(uptime: float) -> None:
+    assert read_server_start(200, answer(uptime_seconds=uptime), 10) == 10 - uptime
+
+
+@pytest.mark.parametrize("uptime", [None, "2", True, [2]])
+def test_an_uptime_that_is_no_number(uptime: object) -> None:
+    assert read_server_start(200, answer(uptime_seconds=uptime), 10) is None
+
+
+def test_health_that_is_not_well_says_no_uptime() -> None:
+    assert read_server_start(503, answer(uptime_seconds=2), 10) is None
+
+
+def test_nobody_runs() -> None:
+    runs = read_runs(200, answer(runs=[]))
+    assert runs == Runs(frozenset(), unnamed=0, cancelling=False)
+    assert runs.slot("x") is Slot.FREE
+
+
+def test_runs_by_name() -> None:
+    """F3: up to v0.51.762 a run is named by its stream."""
+    runs = read_runs(200, answer(runs=[{"stream_id": "x", "phase": "running"}, {"stream_id": "y"}]))
+    assert runs == Runs(frozenset({"x", "y"}), unnamed=0, cancelling=False)
+    assert runs.slot("x") is Slot.BUSY
+    assert runs.slot("z") is Slot.FREE
+
+
+def test_runs_without_names() -> None:
+    """F3: later releases say only that one is being cancelled, and fence it themselves."""
+    runs = read_runs(200, answer(runs=[{"phase": "running"}, {"phase": "cancelling"}]))
+    assert runs == Runs(frozenset(), unnamed=2, cancelling=True)
+    assert runs.slot("x") is Slot.FENCED
+
+
+def test_runs_without_names_none_of_which_is_being_cancelled() -> None:
+    runs = read_runs(200, answer(runs=[{"phase": "running"}, {}]))
+    assert runs is not None
+    assert runs.slot("x") is Slot.FREE
+
+
+@pytest.mark.parametrize("runs", [None, {}, "text", [1], [{"stream_id": "x"}, None]])
+def test_runs_that_cannot_be_read(runs: object) -> None:
+    assert read_runs(200, answer(runs=runs)) is None
+
+
+def test_health_that_is_not_well_says_nothing_of_runs() -> None:
+    assert read_runs(500, answer(runs=[])) is None

@@ -1,0 +1,186 @@
+"""What Hermes' events teach, and the ones written in its place."""
+
+import json
+from typing import Any
+
+import pytest
+
+from proxy.core.records import Ending
+from proxy.hermes.events import (
+    Announcement,
+    Rotation,
+    announcement_of,
+    ending_of,
+    is_ending,
+    is_terminal,
+    rotation_of,
+    session_in,
+    synthesize,
+)
+
+# No event's data may break the reading of it.
+RUBBISH = [b"", b"{", b"[]", b"null", b"7", b'"text"', b"\xff", b"[" * 200_000]
+
+
+def data(**fields: Any) -> bytes:
+    return json.dumps(fields).encode()
+
+
+@pytest.mark.parametrize("event", ["stream_end", "cancel", "apperror", "error"])
+def test_terminal_events(event: str) -> None:
+    assert is_terminal(event)
+
+
+@pytest.mark.parametrize("event", ["done", "token", "warning", "compressed", "message", "", "Cancel"])
+def test_events_after_which_more_may_follow(event: str) -> None:
+    """F6: `done` is not the end of a turn's stream."""
+    assert not is_terminal(event)
+
+
+@pytest.mark.parametrize("event", ["done", "stream_end", "cancel", "apperror", "error"])
+def test_events_that_a_page_takes_for_the_end_of_its_turn(event: str) -> None:
+    assert is_ending(event)
+
+
+@pytest.mark.parametrize("event", ["token", "warning", "", "Done"])
+def test_events_that_no_page_takes_for_an_end(event: str) -> None:
+    assert not is_ending(event)
+
+
+@pytest.mark.parametrize(
+    ("event", "ending"),
+    [
+        ("done", Ending.FINISHED),
+        ("stream_end", Ending.FINISHED),
+        ("cancel", Ending.CANCELLED),
+        ("apperror", Ending.FAILED),
+        ("error", Ending.FAILED),
+        ("token", None),
+        ("warning", None),
+    ],
+)
+@pytest.mark.parametrize("body", [b"{}", *RUBBISH], ids=lambda body: repr(body[:9]))
+def test_how_an_event_says_its_turn_ended(event: str, ending: Ending | None, body: bytes) -> None:
+    assert ending_of(event, body) is ending
+
+
+@pytest.mark.parametrize("kind", ["cancelled", "canceled"])
+@pytest.mark.parametrize("event", ["apperror", "error"])
+def test_an_error_may_report_a_cancel(event: str, kind: str) -> None:
+    assert ending_of(event, data(type=kind)) is Ending.CANCELLED
+
+
+@pytest.mark.parametrize("kind", ["no_response", None, 7, ["cancelled"]])
+def test_any_other_error_is_a_failure(kind: object) -> None:
+    assert ending_of("apperror", data(type=kind)) is Ending.FAILED
+
+
+def test_only_an_error_reports_a_cancel_by_its_type() -> None:
+    assert ending_of("done", data(type="cancelled")) is Ending.FINISHED
+    assert ending_of("stream_end", data(type="cancelled")) is Ending.FINISHED
+
+
+def test_compression_moves_the_conversation() -> None:
+    told = data(old_session_id="s", new_session_id="t", message="Compressed")
+    assert rotation_of("compressed", told) == Rotation("s", "t")
+    assert rotation_of("compressing", told) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        data(old_session_id="s", new_session_id="s"),
+        data(old_session_id="s"),
+        data(new_session_id="t"),
+        data(old_session_id="", new_session_id="t"),
+        data(old_session_id="s", new_session_id=""),
+        data(old_session_id=1, new_session_id="t"),
+        data(old_session_id="s", new_session_id=None),
+        *RUBBISH,
+    ],
+    ids=lambda body: repr(body[:50]),
+)
+def test_compression_that_moves_nothing(body: bytes) -> None:
+    assert rotation_of("compressed", body) is None
+
+
+def test_a_session_channel_announces_a_turn() -> None:
+    told = data(session_id="s", stream_id="x")
+    assert announcement_of("server_turn_started", told) == Announcement("s", "x")
+    assert announcement_of("bg_task_complete", told) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        data(session_id="s"),
+        data(stream_id="x"),
+        data(session_id="", stream_id="x"),
+        data(session_id="s", stream_id=""),
+        data(session_id="s", stream_id=7),
+        data(session_id=["s"], stream_id="x"),
+        *RUBBISH,
+    ],
+    ids=lambda body: repr(body[:50]),
+)
+def test_an_announcement_that_names_no_turn(body: bytes) -> None:
+    assert announcement_of("server_turn_started", body) is None
+
+
+def test_the_session_that_an_event_names() -> None:
+    assert session_in(data(session_id="s")) == "s"
+
+
+@pytest.mark.parametrize("body", [data(), data(session_id=""), data(session_id=7), *RUBBISH], ids=lambda b: repr(b[:9]))
+def test_an_event_that_names_no_session(body: bytes) -> None:
+    assert session_in(body) is None
+
+
+# -- events in Hermes' place ----------------------------------------------------------------------
+
+
+def _parsed(synthesized: tuple[str, bytes]) -> tuple[str, dict[str, Any]]:
+    event, frame = synthesized
+    name, body, *rest = frame.decode().split("\n")
+    assert name == f"event: {event}"
+    assert rest == ["", ""]
+    return event, json.loads(body.removeprefix("data: "))
+
+
+def test_a_synthesized_cancel_looks_like_hermes_own() -> None:
+    event, fields = _parsed(synthesize(Ending.CANCELLED, "s"))
+    assert event == "cancel"
+    assert fields == {
+        "message": "Cancelled by user",
+        "type": "cancelled",
+        "status": "cancelled",
+        "session_id": "s",
+        "synthesized_by": "stream-guard",
+    }
+
+
+@pytest.mark.parametrize("ending", [ending for ending in Ending if ending is not Ending.CANCELLED])
+def test_any_other_synthesized_ending_is_a_stream_end(ending: Ending) -> None:
+    event, fields = _parsed(synthesize(ending, "s"))
+    assert event == "stream_end"
+    assert fields == {"session_id": "s", "synthesized_by": "stream-guard"}
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_a_session_that_is_not_known_is_not_named(ending: Ending) -> None:
+    _, fields = _parsed(synthesize(ending, None))
+    assert "session_id" not in fields
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_a_synthesized_event_ends_its_stream_and_has_no_id(ending: Ending) -> None:
+    """P5: exactly one ending. F11: an id would not be unique."""
+    event, frame = synthesize(ending, "s")
+    assert is_terminal(event)
+    assert not any(line.startswith(b"id:") for line in frame.splitlines())
+
+
+def test_a_session_id_cannot_break_out_of_its_frame() -> None:
+    event, fields = _parsed(synthesize(Ending.FINISHED, 's\n\nevent: x\n"\ud800'))
+    assert event == "stream_end"
+    assert fields["session_id"] == 's\n\nevent: x\n"\ud800'

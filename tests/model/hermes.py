@@ -1,0 +1,239 @@
+"""Hermes as the shell meets it, in memory and in virtual time: what it answers, streams, and leaves undone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlparse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from proxy.http.lanes import Lane
+    from proxy.http.message import Body, RequestHead
+
+SPEAKS_EVERY = 0.3
+TITLE_TAKES = 0.2
+HEARTBEAT = 5.0
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How this Hermes behaves, all times in seconds.
+
+    Attributes:
+        fences: A start is refused while a cancelled worker unwinds (F2), instead of sharing its fate (F1).
+        repeats: A second cancel is `true` until the worker has gone (F4).
+        unwind: From an accepted cancel to the worker's end; None never.
+        event_after: From an accepted cancel to its event; None never (F4).
+        answer_after: From a cancel's effect to its answer (F5).
+        lingers: Nothing follows `done` but heartbeats (F6).
+        health: `/health` can be read (F3).
+    """
+
+    fences: bool
+    repeats: bool
+    unwind: float | None
+    event_after: float | None
+    answer_after: float
+    lingers: bool
+    health: bool
+
+
+@dataclass
+class Turn:
+    """One run: what it says, and to whom."""
+
+    stream_id: str
+    session_id: str
+    length: float
+    active: bool = True
+    worker: bool = True
+    poisoned: bool = False
+    journal: list[bytes] = field(default_factory=list)
+    ending: str | None = None
+    tabs: set[Stream] = field(default_factory=set)
+
+
+class Stream:
+    """An answer as it arrives, as `proxy.http.stream.ResponseStream`."""
+
+    def __init__(self, status: int, content: bytes = b"", *, streams: bool = False) -> None:
+        self.status = status
+        self.is_replay = False
+        self.reason = b""
+        kind = b"text/event-stream" if streams else b"application/json"
+        self.headers = ((b"Content-Type", kind),)
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        if not streams:
+            self.put(content)
+            self.put(None)
+
+    def put(self, chunk: bytes | None) -> None:
+        self._queue.put_nowait(chunk)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._queue.get()) is not None:
+            yield chunk
+
+    def abort(self) -> None:
+        self.put(None)
+
+
+class Hermes:
+    """A server with its sessions' turns."""
+
+    def __init__(self, habits: Habits) -> None:
+        self.habits = habits
+        self.turns: dict[str, Turn] = {}
+        self.cancels: list[tuple[str, bool]] = []
+        """Streams whose cancel arrived, and whether they were still active."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Everything that runs is lost."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for turn in self.turns.values():
+            turn.active = turn.worker = False
+            for tab in tuple(turn.tabs):
+                tab.put(None)
+
+    @asynccontextmanager
+    async def request(
+        self, head: RequestHead, lane: Lane, *, body: Body | None = None, **_: Any
+    ) -> AsyncIterator[Stream]:
+        """As `proxy.http.upstream.Upstream.request`."""
+        del lane
+        sent = b"".join([chunk async for chunk in body.chunks]) if body else b""
+        url = urlparse(head.target.decode())
+        stream_id = parse_qs(url.query).get("stream_id", [""])[0]
+        await asyncio.sleep(0.001)
+        match url.path:
+            case "/api/chat/start":
+                yield self._start(json.loads(sent))
+            case "/api/chat/cancel":
+                yield await self._cancel(stream_id)
+            case "/api/chat/stream":
+                async with self._open(stream_id) as stream:
+                    yield stream
+            case "/api/chat/stream/status":
+                yield self._status(stream_id)
+            case "/health":
+                yield self._health()
+
+    def _start(self, fields: dict[str, Any]) -> Stream:
+        session_id = fields["session_id"]
+        mine = [turn for turn in self.turns.values() if turn.session_id == session_id]
+        for turn in mine:
+            if turn.active or (turn.worker and self.habits.fences):
+                return _json(409, error="busy", active_stream_id=turn.stream_id)
+        turn = Turn(f"x{len(self.turns) + 1}", session_id, fields["length"])
+        turn.poisoned = any(old.worker for old in mine)
+        self.turns[turn.stream_id] = turn
+        self._spawn(self._run(turn))
+        return _json(200, stream_id=turn.stream_id, session_id=session_id)
+
+    async def _run(self, turn: Turn) -> None:
+        left = turn.length
+        while left > 0 and turn.active:
+            self._say(turn, "token", text=f"{turn.stream_id} ")
+            await asyncio.sleep(SPEAKS_EVERY)
+            left -= SPEAKS_EVERY
+        if not turn.active:
+            return
+        turn.active = turn.worker = False
+        self._end(turn, "done")
+        while self.habits.lingers:
+            await asyncio.sleep(HEARTBEAT)
+            for tab in tuple(turn.tabs):
+                tab.put(b": heartbeat\n\n")
+        await asyncio.sleep(TITLE_TAKES)
+        self._say(turn, "stream_end")
+        self._close(turn)
+
+    async def _cancel(self, stream_id: str) -> Stream:
+        turn = self.turns.get(stream_id)
+        cancelled = turn is not None and (turn.active or (self.habits.repeats and turn.worker))
+        self.cancels.append((stream_id, bool(turn and turn.active)))
+        if turn is not None and turn.active:
+            turn.active = False
+            self._spawn(self._unwind(turn))
+        await asyncio.sleep(self.habits.answer_after)
+        return _json(200, ok=True, cancelled=cancelled, stream_id=stream_id)
+
+    async def _unwind(self, turn: Turn) -> None:
+        async def speak(after: float) -> None:
+            await asyncio.sleep(after)
+            self._end(turn, "cancel")
+            self._close(turn)
+
+        if self.habits.event_after is not None:
+            self._spawn(speak(self.habits.event_after))
+        if self.habits.unwind is not None:
+            await asyncio.sleep(self.habits.unwind)
+            turn.worker = False
+
+    @asynccontextmanager
+    async def _open(self, stream_id: str) -> AsyncIterator[Stream]:
+        turn = self.turns.get(stream_id)
+        if turn is None:
+            yield _json(404, error="stream not found")
+            return
+        stream = Stream(200, streams=True)
+        stream.is_replay = not turn.active
+        for frame in () if turn.active else turn.journal:
+            stream.put(frame)
+        if not turn.active:
+            stream.put(None)
+        turn.tabs.add(stream)
+        try:
+            yield stream
+        finally:
+            turn.tabs.discard(stream)
+
+    def _status(self, stream_id: str) -> Stream:
+        turn = self.turns.get(stream_id)
+        if turn is None:
+            return _json(200, active=False, stream_id=stream_id, replay_available=False)
+        state = {"cancel": "interrupted-by-user", None: "running"}.get(turn.ending, "completed")
+        journal = {"session_id": turn.session_id, "terminal": turn.ending is not None, "terminal_state": state}
+        return _json(200, active=turn.active, stream_id=stream_id, journal=journal)
+
+    def _health(self) -> Stream:
+        if not self.habits.health:
+            return _json(500, error="Internal server error")
+        runs: list[dict[str, str]] = []
+        for turn in self.turns.values():
+            if turn.worker:
+                phase = "running" if turn.active else "cancelling"
+                runs.append({"phase": phase} if self.habits.fences else {"stream_id": turn.stream_id})
+        return _json(200, runs=runs)
+
+    def _say(self, turn: Turn, event: str, **fields: Any) -> None:
+        data = json.dumps({"session_id": turn.session_id, **fields})
+        frame = f"event: {event}\ndata: {data}\n\n".encode()
+        turn.journal.append(frame)
+        for tab in turn.tabs:
+            tab.put(frame)
+
+    def _end(self, turn: Turn, event: str) -> None:
+        turn.ending = "stream_end" if event == "done" else event
+        self._say(turn, event)
+
+    def _close(self, turn: Turn) -> None:
+        for tab in turn.tabs:
+            tab.put(None)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _json(status: int, **fields: Any) -> Stream:
+    return Stream(status, json.dumps(fields).encode())

@@ -1,0 +1,231 @@
+"""The whole guard over random interleavings, in virtual time: P1 to P10, as `verify` finds them in its own trace.
+
+Tabs open, read and leave; turns are started and stopped; the backend unwinds late, never, or in the wrong order;
+the proxy is restarted in mid-turn. Only sockets are left out: everything from verdicts to broadcast is real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from proxy.app import compose
+from proxy.config import OwnershipSettings, Settings
+from proxy.guard.tasks import Tasks
+from proxy.hermes.contract import OpenStream
+from proxy.http.message import RequestHead
+from proxy.ops.receipts import Receipts
+from proxy.ops.verify import verify
+from tests.model.hermes import Habits, Hermes
+from tests.support.virtual_time import VirtualTimeLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from proxy.guard.handler import Handler
+    from proxy.guard.label import Judged
+    from proxy.http.headers import RawHeaders
+
+OWNERSHIP = OwnershipSettings()
+SESSIONS = ("s", "t")
+AT_LAST = 40.0
+"""Seconds after which everything that is bounded has come to its end."""
+
+picks = st.integers(0, 1 << 16)
+spans = st.sampled_from([0.0, 0.001, 0.02, 0.1, 0.3, 1.0, 6.0])
+
+
+@dataclass(eq=False)
+class Tab:
+    """What one browser was given of one stream."""
+
+    stream_id: str
+    replay: bool = False
+    """It was opened after its turn had ended: it is shown what the journal holds."""
+    received: bytearray = field(default_factory=bytearray)
+    left: bool = False
+    whole: bool = False
+
+    async def write(self, chunk: bytes) -> None:
+        assert not self.left
+        self.received += chunk
+
+    async def write_eof(self) -> None:
+        self.whole = True
+
+    @property
+    def events(self) -> list[str]:
+        lines = bytes(self.received).decode().split("\n")
+        return [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+
+
+class Shell(RuleBasedStateMachine):
+    """Browsers, the guard, and a backend, on one loop."""
+
+    @initialize(
+        fences=st.booleans(),
+        repeats=st.booleans(),
+        unwind=st.sampled_from([0.05, 0.4, 3.0, None]),
+        event_after=st.sampled_from([0.0, 0.01, 0.3, 2.0, None]),
+        answer_after=st.sampled_from([0.0, 0.01, 0.3, 2.0]),
+        lingers=st.booleans(),
+        health=st.booleans(),
+    )
+    def begin(self, **habits: Any) -> None:
+        self.loop = VirtualTimeLoop()
+        self.stack = ExitStack()
+        self.stack.enter_context(patch("proxy.guard.relay.begin", self._begin_tab))
+        self.stack.enter_context(patch("proxy.guard.relay.stream_back", self._refuse_tab))
+        self.reports: list[str] = []
+        self.mistakes: list[dict[str, object]] = []
+        self.hermes = Hermes(Habits(**habits))
+        self.tabs: dict[Tab, asyncio.Task[Any]] = {}
+        self.requests: list[asyncio.Task[Any]] = []
+        self._run(self._open_proxy())
+
+    # -- what happens -----------------------------------------------------------------------------
+
+    @rule(session=st.sampled_from(SESSIONS), length=st.sampled_from([0.3, 1.5, 60.0]))
+    def start(self, session: str, length: float) -> None:
+        body = json.dumps({"session_id": session, "length": length}).encode()
+        self._request(self.handler.starts.answer(_head("POST", "/api/chat/start"), body, takes_turn=True))
+
+    @precondition(lambda self: self.hermes.turns)
+    @rule(pick=picks, caller=st.sampled_from(["me", "me", "you"]))
+    def stop(self, pick: int, caller: str) -> None:
+        stream_id = self._pick(pick)
+        head = _head("GET", f"/api/chat/cancel?stream_id={stream_id}", ((b"Cookie", caller.encode()),))
+        self._request(self.handler.cancels.answer(head, stream_id))
+
+    @precondition(lambda self: self.hermes.turns)
+    @rule(pick=picks)
+    def open_tab(self, pick: int) -> None:
+        stream_id = self._pick(pick)
+        tab = Tab(stream_id)
+        downstream = SimpleNamespace(discard_input=lambda: None)
+        head = _head("GET", f"/api/chat/stream?stream_id={stream_id}")
+        request: Any = SimpleNamespace(head=lambda: head, body=lambda: None, downstream=downstream, tab=tab)
+        self.tabs[tab] = self._spawn(self.handler.relays.relay(request, OpenStream(stream_id)))
+
+    @precondition(lambda self: self.tabs)
+    @rule(pick=picks)
+    def leave(self, pick: int) -> None:
+        tab = list(self.tabs)[pick % len(self.tabs)]
+        tab.left = not tab.whole
+        self.tabs.pop(tab).cancel()
+
+    @precondition(lambda self: self.requests)
+    @rule(pick=picks)
+    def give_up(self, pick: int) -> None:
+        """A browser goes away while its start or cancel is under way (P10)."""
+        self.requests.pop(pick % len(self.requests)).cancel()
+
+    @rule(span=spans)
+    def wait(self, span: float) -> None:
+        self._run(asyncio.sleep(span))
+
+    @rule()
+    def restart_the_proxy(self) -> None:
+        self._close_proxy()
+        self._run(self._open_proxy())
+
+    # -- what must hold ---------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        if not hasattr(self, "hermes"):
+            return
+        try:
+            self._run(asyncio.sleep(AT_LAST))
+            self._check()
+        finally:
+            self._close_proxy()
+            self._run(self.hermes.close())
+            self.stack.close()
+            self.loop.close()
+
+    def _check(self) -> None:
+        assert not self.mistakes, "the guard made a mistake, and went on without (P8)"
+        assert [violation.sentence for violation in verify(self.reports)] == []
+        assert all(request.done() for request in self.requests), "something waits for ever (P7)"
+        for tab in self.tabs:
+            self._check_tab(tab)
+
+    def _check_tab(self, tab: Tab) -> None:
+        endings = [event for event in tab.events if event in {"stream_end", "cancel"}]
+        turn = self.hermes.turns[tab.stream_id]
+        least = 0 if turn.active or tab.replay else 1  # the backend's journal may end without one
+        most = 0 if turn.active else 1
+        assert least <= len(endings) <= most, (tab.events, "exactly one ending (P5)")
+        assert not endings or tab.events[-1] == endings[0], "terminal last (P4)"
+        assert not tab.received or f'"text": "{tab.stream_id} "'.encode() in tab.received or endings
+
+    # -- how it is done ---------------------------------------------------------------------------
+
+    async def _open_proxy(self) -> None:
+        run = f"run-{len(self.reports)}"
+        self.reports.append(_line(self.loop, "trace_begun", run=run, part=1, time=0.0, settings=_BOUNDS))
+        self.tasks = await Tasks().__aenter__()
+        upstream: Any = self.hermes
+        self.handler: Handler = compose(Settings(ownership=OWNERSHIP), upstream, self.tasks, Receipts(), self._report)
+
+    def _close_proxy(self) -> None:
+        for task in (*self.tabs.values(), *self.requests):
+            task.cancel()
+        self._run(asyncio.wait([*self.tabs.values(), *self.requests, self._spawn(asyncio.sleep(0))]))
+        self.tabs.clear()
+        self.requests.clear()
+        self._run(self.tasks.__aexit__())
+
+    def _report(self, event: str, /, **fields: object) -> None:
+        self.reports.append(_line(self.loop, event, **fields))
+        if event == "internal_error":
+            self.mistakes.append(fields)
+
+    def _pick(self, pick: int) -> str:
+        streams = list(self.hermes.turns)
+        return streams[-1] if pick % 2 else streams[pick // 2 % len(streams)]
+
+    def _request(self, work: Coroutine[Any, Any, Judged]) -> None:
+        self.requests.append(self._spawn(work))
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        return self.loop.create_task(work)
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> None:
+        self.loop.run_until_complete(work)
+
+    @staticmethod
+    async def _begin_tab(request: Any, stream: Any) -> Tab:
+        tab: Tab = request.tab
+        tab.replay = stream.is_replay
+        return tab
+
+    @staticmethod
+    async def _refuse_tab(request: Any, _stream: Any) -> Tab:
+        raise AssertionError(f"{request.tab.stream_id} was refused though it exists")
+
+
+_BOUNDS = OWNERSHIP.model_dump()
+
+
+def _line(loop: asyncio.AbstractEventLoop, event: str, **fields: object) -> str:
+    return json.dumps({"t": loop.time(), "event": event, **fields})
+
+
+def _head(method: str, target: str, headers: RawHeaders = ()) -> RequestHead:
+    return replace(RequestHead(method, target.encode()), headers=headers)
+
+
+TestShell = Shell.TestCase
+TestShell.settings = settings(
+    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -1,0 +1,26 @@
+"""What the guard's parts are given in their unit tests: a report that is kept, and beliefs in memory."""
+
+import asyncio
+
+from proxy.guard.ownership import Ownership
+from proxy.store.memory import MemoryStore
+
+
+class Notes:
+    """Keeps what is reported, as `proxy.guard.reporting.Report`."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, dict[str, object]]] = []
+
+    def __call__(self, event: str, /, **fields: object) -> None:
+        self.said.append((event, fields))
+
+    def of(self, event: str) -> list[dict[str, object]]:
+        """The fields of every report of that name."""
+        return [fields for name, fields in self.said if name == event]
+
+
+def ownership(notes: Notes) -> Ownership:
+    """Nothing is believed yet; to be made on a running loop, whose clock it takes."""
+    clock = asyncio.get_running_loop().time
+    return Ownership(MemoryStore(clock, sessions=100, forget_after=1e6), clock, notes)
