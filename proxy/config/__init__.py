@@ -12,20 +12,19 @@ from proxy.config.loading import load
 from proxy.config.settings import (
     ClientSettings,
     LaneSettings,
-    LimitSettings,
     ListenSettings,
     LogSettings,
     OwnershipSettings,
     RelaySettings,
     Settings,
     TlsSettings,
+    TraceSettings,
     UpstreamSettings,
 )
 
 __all__ = [
     "ClientSettings",
     "LaneSettings",
-    "LimitSettings",
     "ListenSettings",
     "LogSettings",
     "OwnershipSettings",
@@ -33,6 +32,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TlsSettings",
+    "TraceSettings",
     "UpstreamSettings",
     "UserError",
     "load",

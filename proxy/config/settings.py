@@ -3,6 +3,7 @@
 The text under a setting is its description in the JSON Schema, and what an editor shows.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -110,6 +111,10 @@ class UpstreamSettings(_Section):
     ca: CertificateFile | None = None
     """PEM file of the authorities that sign an https:// upstream; null trusts the system's."""
 
+    lane_wait: Duration = 10.0
+    """Longest that a request waits for a free slot of its lane before it is answered 503. One for a
+    stream does not wait, since what holds that lane may hold it for hours."""
+
     lanes: LaneSettings = LaneSettings()
     """Most connections to Hermes at once, by kind; at most 127 in all (F7)."""
 
@@ -122,7 +127,8 @@ class OwnershipSettings(_Section):
     Unwinding takes about 100ms; 5s covers a busy machine, and is what a person will wait."""
 
     answer_timeout: Duration = 1.0
-    """Longest that an accepted cancel waits for its terminal event before it is answered."""
+    """Longest that an accepted cancel waits for its terminal event before it is answered, and that
+    the event waits for a cancel under way (F5)."""
 
     answer_gap: Duration = 0.015
     """Time between a terminal event and the cancel's answer. They use different connections, and
@@ -174,19 +180,6 @@ class ClientSettings(_Section):
     X-Forwarded-* headers are passed on; anyone else could claim to be anyone."""
 
 
-class LimitSettings(_Section):
-    """How large a request's head may be, and how long a request waits for its turn."""
-
-    line: Size = 64 << 10
-    """Longest request line or header. 64KiB is what Hermes accepts."""
-
-    headers: Count = 256
-    """Most header fields in a request."""
-
-    lane_wait: Duration = 10.0
-    """Longest that a call waits for a free slot of its lane before it is answered 503."""
-
-
 class LogSettings(_Section):
     """What is logged, and how."""
 
@@ -197,6 +190,20 @@ class LogSettings(_Section):
     """Least severe message that is logged; info is one line a decision."""
 
 
+class TraceSettings(_Section):
+    """A record of what matters to the promises P1-P10; ``hermes-stream-guard verify`` checks them on it."""
+
+    path: Path | None = None
+    """File to write it to, one JSON object a line, on a local disk; null writes none. It holds the
+    ids of sessions and streams, so only its owner may read it."""
+
+    max_size: Size = 16 << 20
+    """Size at which the file becomes path.1, and a new one is begun. 16MiB are about 100,000 events."""
+
+    keep: Count = 3
+    """Most older files that are kept: path.1 to path.3."""
+
+
 class Settings(_Section):
     """Everything that can be set for Hermes Stream Guard. What is left out has its default."""
 
@@ -205,5 +212,5 @@ class Settings(_Section):
     ownership: OwnershipSettings = OwnershipSettings()
     relay: RelaySettings = RelaySettings()
     client: ClientSettings = ClientSettings()
-    limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
+    trace: TraceSettings = TraceSettings()

@@ -1,0 +1,1 @@
+"""Leaves: what operators see. Nothing here decides anything."""

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from proxy.config import LaneSettings, ListenSettings, RelaySettings, Settings, TlsSettings
+from proxy.config import LaneSettings, ListenSettings, RelaySettings, Settings, TlsSettings, TraceSettings
 
 
 def test_every_setting_has_a_default() -> None:
@@ -14,6 +14,7 @@ def test_every_setting_has_a_default() -> None:
     assert settings.ownership.answer_gap == 0.015
     assert settings.ownership.start_body_limit == 8 * 1024 * 1024
     assert settings.log.format is None
+    assert (settings.trace.path, settings.trace.max_size, settings.trace.keep) == (None, 16 << 20, 3)
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -29,6 +30,12 @@ def test_defaults_do_not_come_from_the_environment(monkeypatch: pytest.MonkeyPat
 def test_python_sets_seconds_and_bytes() -> None:
     relay = RelaySettings(idle_timeout=0.5, buffer=1024)
     assert (relay.idle_timeout, relay.buffer) == (0.5, 1024)
+
+
+def test_a_trace_has_a_path_and_keeps_at_least_one_older_file() -> None:
+    assert TraceSettings.model_validate_json('{"path": "run/trace.jsonl"}').path == Path("run/trace.jsonl")
+    with pytest.raises(ValidationError):
+        TraceSettings(keep=0)
 
 
 def test_lanes_leave_hermes_one_thread() -> None:

@@ -1,0 +1,204 @@
+"""The command line: ``serve``, ``demo``, ``check``, ``verify``.
+
+Whatever goes wrong before the proxy runs is one line on stderr, and exit code 2.
+"""
+
+import asyncio
+import errno
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+
+from proxy import __version__
+from proxy.config import Settings, UserError, load
+from proxy.ops.verify import Findings, TraceFileError, verify_files
+
+NAME: Final = "hermes-stream-guard"
+RELEASES: Final = ("v0.51.195", "v0.51.265", "v0.52.262")
+
+_ADVICE: Final = {
+    errno.EADDRINUSE: "stop what uses it, or choose another with --listen",
+    errno.EADDRNOTAVAIL: "choose an address of this machine with --listen",
+    errno.EACCES: "choose a port above 1023, or a directory that may be written, with --listen",
+}
+_OTHERWISE: Final = "choose another with --listen"
+
+_SHOWN: Final = 160
+"""Characters of a trace's line that a report shows."""
+
+_Announce = Callable[[str], None]
+
+
+class _OneLineErrors(click.Group):
+    """A group that reports every mistake of the caller in one line, without click's usage text."""
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        try:
+            sys.exit(super().main(*args, **{**extra, "standalone_mode": False}))
+        except click.UsageError as error:
+            _fail(f"{error.format_message()} See {NAME} --help.", error.exit_code)
+        except UserError as error:
+            _fail(str(error), 2)
+        except click.Abort:
+            _fail("interrupted", 128 + signal.SIGINT)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"{NAME}: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+_config = click.option("--config", type=Path, metavar="FILE", help="YAML file with settings.")
+_upstream = click.option("--upstream", metavar="URL", help="Hermes, such as http://127.0.0.1:8787.")
+_listen = click.option("--listen", metavar="HOST:PORT", help="Where browsers connect; also unix:///path.")
+
+
+@click.group(cls=_OneLineErrors, no_args_is_help=False)
+@click.version_option(__version__, prog_name=NAME)
+def main() -> None:
+    """Make stream ownership true in front of an unmodified Hermes WebUI."""
+
+
+@main.command()
+@_config
+@_upstream
+@_listen
+def serve(config: Path | None, upstream: str | None, listen: str | None) -> None:
+    """Run the proxy in front of Hermes until SIGTERM or SIGINT."""
+    settings = load(config, upstream=upstream, listen=listen)
+    # Here, not above: `check` should not take the time to load a server that it does not start.
+    from proxy import app  # noqa: PLC0415
+
+    _run(settings, lambda started: app.serve(settings, started=started))
+
+
+@main.command()
+@click.option(
+    "--release",
+    type=click.Choice(RELEASES),
+    default=RELEASES[0],
+    show_default=True,
+    help="Whose habits the embedded Hermes has.",
+)
+@_listen
+def demo(release: str, listen: str | None) -> None:
+    """Run the proxy in front of an embedded Hermes, with a page to try Stop on."""
+    settings = load(listen=listen)
+    from proxy import app  # noqa: PLC0415 - as in serve
+
+    _run(settings, lambda started: app.demo(release, settings, started=started))
+
+
+@main.command()
+@_config
+@_upstream
+@click.option("--json", "as_json", is_flag=True, help="Print every setting as JSON.")
+def check(config: Path | None, upstream: str | None, *, as_json: bool) -> None:
+    """Validate the configuration, and print what would be used."""
+    settings = load(config, upstream=upstream)
+    click.echo(_as_json(config, settings) if as_json else _as_text(config, settings))
+
+
+@main.command()
+@click.argument("traces", nargs=-1, required=True, type=Path, metavar="TRACE...")
+def verify(traces: tuple[Path, ...]) -> None:
+    """Check the promises P1-P10 on the files of a trace, in any order; exit 1 if one was not kept."""
+    try:
+        findings = verify_files(traces)
+    except TraceFileError as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(f"a trace cannot be read: {error.filename}: {error.strerror}") from error
+    click.echo(_as_report(findings))
+    if findings.violations:
+        raise click.exceptions.Exit(1)
+
+
+def _as_report(findings: Findings) -> str:
+    report = []
+    for violation in findings.violations:
+        report.append(f"{violation.promise}: {violation.sentence}")
+        sources = [findings.lines[number - 1] for number in violation.lines]
+        report += [f"  {source}: {_shorten(source.text)}" for source in sources]
+    report.append(f"{len(findings.lines)} events, {len(findings.violations)} violations")
+    return "\n".join(report)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _run(settings: Settings, work: Callable[[_Announce], Coroutine[Any, Any, None]]) -> None:
+    """Run until it ends; ``work`` says so once it listens.
+
+    Raises:
+        UserError: It cannot listen where the settings say.
+    """
+    loop_name, loop_factory = _event_loop()
+    listening = False
+
+    def started(text: str) -> None:
+        nonlocal listening
+        listening = True
+        click.echo(text, err=True)
+
+    click.echo(f"{NAME} {__version__} on {loop_name}", err=True)
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(work(started))
+    except OSError as error:
+        if listening:
+            raise
+        raise UserError(f"cannot listen on {settings.listen.url}: {_reason(error)}") from error
+
+
+def _event_loop() -> tuple[str, Callable[[], asyncio.AbstractEventLoop] | None]:
+    try:
+        import uvloop  # noqa: PLC0415 - an extra, which may not be installed
+    except ImportError:
+        return "asyncio", None
+    return "uvloop", uvloop.new_event_loop
+
+
+def _reason(error: OSError) -> str:
+    """What the system said, without asyncio's own words around it, and what to do about it."""
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return f"{error.strerror or error}; {_OTHERWISE}"
+    return f"{os.strerror(error.errno)}; {_ADVICE.get(error.errno, _OTHERWISE)}"
+
+
+def _as_json(config: Path | None, settings: Settings) -> str:
+    file = None if config is None else str(config)
+    return json.dumps({"file": file, "settings": settings.model_dump(mode="json")}, indent=2)
+
+
+def _as_text(config: Path | None, settings: Settings) -> str:
+    defaults = dict(_flat(Settings().model_dump(mode="json")))
+    changed = [
+        f"  {name}: {json.dumps(value)}"
+        for name, value in _flat(settings.model_dump(mode="json"))
+        if name not in defaults or defaults[name] != value
+    ]
+    return "\n".join(
+        [
+            f"The configuration can be used ({config or 'no file'}).",
+            f"Browsers connect to {settings.listen.url}; Hermes is {settings.upstream.url}.",
+            "Changed from the default:" if changed else "Every setting has its default.",
+            *changed,
+        ]
+    )
+
+
+def _flat(section: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value

@@ -1,0 +1,85 @@
+"""Asking Hermes in whole answers, on the lane that never waits for the others."""
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+from proxy.hermes.contract import HEALTH_PATH, STATUS_PATH
+from proxy.http.forward import hold
+from proxy.http.headers import RawHeaders, end_to_end, without
+from proxy.http.lanes import Lane
+from proxy.http.message import Answer, Body, RequestHead
+from proxy.http.upstream import Upstream
+
+_CONDITIONAL = (b"content-length", b"if-none-match", b"if-modified-since", b"range", b"accept-encoding")
+"""Fields of a caller's request that would make another answer of the proxy's own question."""
+
+_RESTARTED = 1.0
+"""Seconds by which a process's start must have moved to be another process; less is rounding."""
+
+
+class Backend:
+    """Hermes, as the guard asks it.
+
+    Args:
+        upstream: Its connections.
+        answer_limit: Largest answer that is held, in bytes.
+    """
+
+    def __init__(self, upstream: Upstream, *, answer_limit: int) -> None:
+        self._upstream = upstream
+        self._answer_limit = answer_limit
+
+    async def ask(self, head: RequestHead, body: Body | None = None, *, repeatable: bool = False) -> Answer:
+        """Sends a request, and holds its answer.
+
+        Args:
+            head: The request.
+            body: Its body, if it has one.
+            repeatable: Whether a GET may go out again when the idle connection it went out on is dead.
+
+        Raises:
+            ProxyError: there was no whole answer.
+        """
+        async with self._upstream.request(head, Lane.CONTROL, body=body, repeatable=repeatable) as stream:
+            held = await hold(stream, self._answer_limit)
+            return Answer(stream.status, stream.reason, end_to_end(stream.headers), held)
+
+    async def ask_status(self, stream_id: str, caller: RawHeaders) -> Answer:
+        """The stream's status, asked with the caller's own headers and so with its credentials (P9)."""
+        target = f"{STATUS_PATH}?stream_id={quote(stream_id, safe='')}".encode()
+        return await self.ask(RequestHead("GET", target, without(caller, _CONDITIONAL)), repeatable=True)
+
+    async def ask_health(self) -> Answer:
+        """`/health`, which needs no credentials."""
+        return await self.ask(RequestHead("GET", HEALTH_PATH.encode()), repeatable=True)
+
+
+class Liveness:
+    """Notices that the backend is another process than before, which lost what ran (Recovery).
+
+    Args:
+        clock: Monotonic seconds.
+        lose_running: Told since when.
+    """
+
+    def __init__(self, clock: Callable[[], float], lose_running: Callable[[float], Awaitable[None]]) -> None:
+        self._clock = clock
+        self._lose_running = lose_running
+        self._started: float | None = None
+        self._away_since: float | None = None
+
+    def unreachable(self) -> None:
+        """It took no connection."""
+        self._away_since = self._clock()
+
+    async def answered(self) -> None:
+        """It answered: if it was away before, it came back as another process."""
+        if self._away_since is not None:
+            away_since, self._away_since = self._away_since, None
+            await self._lose_running(away_since)
+
+    async def started(self, at: float) -> None:
+        """Its `/health` says that its process began at `at`."""
+        before, self._started = self._started, at
+        if before is not None and at - before > _RESTARTED:
+            await self._lose_running(at)

@@ -1,0 +1,150 @@
+"""The way of a request: which call it is, who judges it, and who carries it out."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from proxy.core.observations import StatusSeen
+from proxy.guard.backend import Liveness
+from proxy.guard.cancel import CancelGuard
+from proxy.guard.learn import pass_and_learn
+from proxy.guard.ownership import Ownership
+from proxy.guard.relay import RelayGuard
+from proxy.guard.reporting import Report, failing_open
+from proxy.guard.start import StartGuard
+from proxy.hermes import answers
+from proxy.hermes.contract import (
+    Call,
+    Cancel,
+    EventStream,
+    Health,
+    OpenStream,
+    Other,
+    SessionChannel,
+    Start,
+    Status,
+    classify,
+)
+from proxy.http.errors import BackendUnreachableError
+from proxy.http.forward import forward
+from proxy.http.headers import values, without
+from proxy.http.lanes import Lane
+from proxy.http.message import Body
+from proxy.http.request import Request
+from proxy.http.response import reply
+from proxy.http.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """Answers every request of the public listener, which has no path of its own.
+
+    Attributes:
+        upstream: The backend, for what is not guarded.
+        ownership: Told what passing answers say.
+        liveness: Told whether the backend answers.
+        cancels: Judges cancels.
+        starts: Judges starts.
+        relays: Opens event streams.
+        start_body_limit: Largest body of a start that is held, in bytes.
+        report: Told of internal errors.
+    """
+
+    upstream: Upstream
+    ownership: Ownership
+    liveness: Liveness
+    cancels: CancelGuard
+    starts: StartGuard
+    relays: RelayGuard
+    start_body_limit: int
+    report: Report
+
+    async def __call__(self, request: Request) -> web.StreamResponse:
+        """The answer to `request`.
+
+        Raises:
+            ProxyError: there is none; the server tells the browser.
+        """
+        call = self._classify(request)
+        try:
+            response = await self._carry_out(request, call)
+        except BackendUnreachableError:
+            self.liveness.unreachable()
+            raise
+        with failing_open(self.report, "learning that the backend is back"):
+            await self.liveness.answered()
+        return response
+
+    def _classify(self, request: Request) -> Call:
+        with failing_open(self.report, "classifying a request"):
+            accept = b",".join(values(request.raw_headers, b"accept")).decode("latin-1")
+            return classify(request.method, request.target.decode("latin-1"), accept)
+        return Other()
+
+    async def _carry_out(self, request: Request, call: Call) -> web.StreamResponse:
+        match call:
+            case Cancel(stream_id=stream_id) if stream_id:
+                return await self._cancel(request, stream_id)
+            case Start(takes_turn=takes_turn):
+                return await self._start(request, takes_turn=takes_turn)
+            case OpenStream() | SessionChannel() | EventStream():
+                return await self.relays.relay(request, call)
+            case Status(stream_id=stream_id):
+                return await self._status(request, stream_id)
+            case Health():
+                return await pass_and_learn(
+                    request, self.upstream, self.ownership.clock, self._learn_health, self.report
+                )
+            case Cancel() | Other():
+                lane = Lane.CONTROL if isinstance(call, Cancel) else Lane.CALLS
+                return await forward(request, self.upstream, lane)
+
+    async def _cancel(self, request: Request, stream_id: str) -> web.StreamResponse:
+        head = request.head()
+        # A body means nothing to a cancel, and Hermes would leave it unread (F8).
+        bare = replace(head, headers=without(head.headers, [b"content-length"]))
+        judged = await self.cancels.answer(bare, stream_id)
+        return await reply(request, judged.answer, extra=judged.field)
+
+    async def _start(self, request: Request, *, takes_turn: bool) -> web.StreamResponse:
+        body = request.body()
+        if body is None:
+            return await forward(request, self.upstream, Lane.CONTROL)
+        held = await _hold(body, self.start_body_limit)
+        if isinstance(held, bytes):
+            judged = await self.starts.answer(request.head(), held, takes_turn=takes_turn)
+        else:
+            judged = await self.starts.answer_large(request.head(), held)
+        return await reply(request, judged.answer, extra=judged.field)
+
+    async def _status(self, request: Request, stream_id: str) -> web.StreamResponse:
+        async def read(status: int, body: bytes, asked: float) -> None:
+            if (said := answers.read_status(status, body)) and stream_id:
+                now = self.ownership.clock()
+                if said.session_id is not None:
+                    await self.ownership.identify(stream_id, said.session_id)
+                await self.ownership.observe(StatusSeen(now, asked, stream_id, said.active, said.ending))
+
+        return await pass_and_learn(request, self.upstream, self.ownership.clock, read, self.report)
+
+    async def _learn_health(self, status: int, body: bytes, _asked: float) -> None:
+        started = answers.read_server_start(status, body, self.ownership.clock())
+        if started is not None:
+            await self.liveness.started(started)
+
+
+async def _hold(body: Body, limit: int) -> bytes | Body:
+    """The body in whole; or, if it is over `limit`, the same body still to be streamed."""
+    held = bytearray()
+    async for chunk in body.chunks:
+        held += chunk
+        if len(held) > limit:
+            return Body(body.length, _resumed(bytes(held), body.chunks))
+    return bytes(held)
+
+
+async def _resumed(held: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield held
+    async for chunk in rest:
+        yield chunk

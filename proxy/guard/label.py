@@ -1,0 +1,42 @@
+"""The `Stream-Guard` field of a guarded call's answer, and whose answer it may be."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from proxy.core.records import Ending
+from proxy.http.headers import RawHeaders
+from proxy.http.message import Answer
+
+_CREDENTIALS = (b"cookie", b"authorization")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An answer and what was decided about its request; no verdict is shown where there was none."""
+
+    answer: Answer
+    verdict: str | None = None
+    reason: Ending | None = None
+    cancel_id: str | None = None
+
+    @property
+    def field(self) -> RawHeaders:
+        """`Stream-Guard` as a dictionary (RFC 9651 section 3.2), or nothing."""
+        if self.verdict is None:
+            return ()
+        members = [f"verdict={self.verdict}"]
+        if self.reason is not None:
+            members.append(f"reason={self.reason.value}")
+        if self.cancel_id is not None:
+            members.append(f'cancel-id="{self.cancel_id}"')
+        return ((b"Stream-Guard", ", ".join(members).encode()),)
+
+
+def fingerprint(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """A digest of the credentials in a request; equal for callers that the backend cannot tell apart (P9)."""
+    digest = hashlib.sha256()
+    for name, value in headers:
+        if name.lower() in _CREDENTIALS:
+            digest.update(name.lower() + b"\0" + value + b"\0")
+    return digest.hexdigest()

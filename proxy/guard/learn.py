@@ -1,0 +1,40 @@
+"""Calls that pass unchanged while the guard reads along."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from proxy.guard.reporting import Report, failing_open
+from proxy.http.lanes import Lane
+from proxy.http.request import Request
+from proxy.http.response import begin
+from proxy.http.upstream import Upstream
+
+READ_ALONG = 1 << 18
+"""Most bytes of an answer that are kept to be read; a longer one passes unread."""
+
+Read = Callable[[int, bytes, float], Awaitable[None]]
+"""Takes the status, the body, and when the question was asked."""
+
+
+async def pass_and_learn(
+    request: Request, upstream: Upstream, clock: Callable[[], float], read: Read, report: Report
+) -> web.StreamResponse:
+    """Streams a control call's answer to the browser, and has `read` learn from it once it is whole.
+
+    Raises:
+        ProxyError: there was no answer, or it broke off.
+    """
+    asked = clock()
+    async with upstream.request(request.head(), Lane.CONTROL, body=request.body()) as stream:
+        response = await begin(request, stream)
+        seen = bytearray()
+        async for chunk in stream.chunks():
+            if len(seen) <= READ_ALONG:
+                seen += chunk
+            await response.write(chunk)
+        if len(seen) <= READ_ALONG:
+            with failing_open(report, "learning from an answer"):
+                await read(stream.status, bytes(seen), asked)
+        await response.write_eof()
+        return response

@@ -1,0 +1,150 @@
+"""Opening an event stream for a browser, and what becomes of it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from itertools import count
+
+from aiohttp import web
+
+from proxy.core.observations import StreamMissing
+from proxy.core.verdicts import Patience
+from proxy.guard.broadcast import Broadcast
+from proxy.guard.ownership import Ownership
+from proxy.guard.relays import Relays
+from proxy.guard.reporting import Report, failing_open
+from proxy.guard.source import Over, Source
+from proxy.guard.watch import ChannelWatch, ChatWatch, NoWatch, Watch
+from proxy.hermes import answers
+from proxy.hermes.contract import EVENT_STREAM, Call, OpenStream, SessionChannel
+from proxy.http.forward import stream_back
+from proxy.http.headers import values
+from proxy.http.lanes import Lane
+from proxy.http.request import Request
+from proxy.http.response import begin
+from proxy.http.stream import ResponseStream, settle
+from proxy.http.upstream import Upstream
+
+_OK = 200
+
+log = logging.getLogger(__name__)
+
+
+class RelayGuard:
+    """Relays event streams, one upstream a browser.
+
+    Args:
+        upstream: The backend.
+        ownership: Asked and told about chat streams.
+        relays: Where open chat relays are counted.
+        patience: How long a chat relay may go on without its terminal event.
+        answer_timeout: Longest that an ending waits for the answer of a cancel under way, in seconds.
+        idle_timeout: Longest silence of an upstream, in seconds.
+        buffer: Most bytes that wait for a slow browser.
+        report: Told of relays opened and ended.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting or a part of its own
+        self,
+        upstream: Upstream,
+        ownership: Ownership,
+        relays: Relays,
+        *,
+        patience: Patience,
+        answer_timeout: float,
+        idle_timeout: float,
+        buffer: int,
+        report: Report,
+    ) -> None:
+        self._upstream = upstream
+        self._ownership = ownership
+        self._relays = relays
+        self._patience = patience
+        self._answer_timeout = answer_timeout
+        self._idle_timeout = idle_timeout
+        self._buffer = buffer
+        self._report = report
+        self._numbers = count(1)
+
+    async def relay(self, request: Request, call: Call) -> web.StreamResponse:
+        """Opens what `call` asks for, and passes it on until it is over or the browser leaves."""
+        asked = self._ownership.clock()
+        async with self._upstream.request(request.head(), Lane.RELAYS, body=request.body()) as stream:
+            if not _is_event_stream(stream):
+                await self._learn_refusal(call, stream, asked)
+                return await stream_back(request, stream)
+            return await self._join(request, stream, call)
+
+    async def _learn_refusal(self, call: Call, stream: ResponseStream, asked: float) -> None:
+        if isinstance(call, OpenStream) and answers.is_missing(stream.status):
+            with failing_open(self._report, "learning that a stream is missing"):
+                missing = StreamMissing(self._ownership.clock(), asked, call.stream_id)
+                await self._ownership.observe(missing)
+
+    async def _join(self, request: Request, stream: ResponseStream, call: Call) -> web.StreamResponse:
+        """Keeps the upstream and the browser apart, each at its own pace, joined by a broadcast."""
+        request.downstream.discard_input()
+        response = await begin(request, stream)
+        broadcast = Broadcast()
+        subscription = broadcast.subscribe(self._buffer)
+        report: Report = partial(self._report, relay=f"r-{next(self._numbers)}", stream=_stream_id(call))
+        report("relay_opened", call=type(call).__name__)
+        watch = self._watch(call, report)
+        source = Source(
+            stream,
+            broadcast,
+            watch,
+            clock=self._ownership.clock,
+            idle_timeout=self._idle_timeout,
+            closed=lambda why: report("upstream_closed", why=why.value if why else None),
+        )
+        pump = asyncio.create_task(source.run())
+        try:
+            with self._counted(call, source) as tell:
+                async for chunk in subscription.chunks():
+                    await response.write(chunk)
+                    if watch.told and subscription.is_empty:
+                        tell()
+                await response.write_eof()
+        finally:
+            if not pump.done():
+                report("browser_left")
+            await settle(pump)
+            report("relay_ended", why=_why(pump))
+        return response
+
+    def _watch(self, call: Call, report: Report) -> Watch:
+        match call:
+            case OpenStream(stream_id=stream_id):
+                answer_timeout = self._answer_timeout
+                return ChatWatch(
+                    stream_id, self._ownership, self._patience, answer_timeout=answer_timeout, report=report
+                )
+            case SessionChannel():
+                return ChannelWatch(self._ownership, report)
+            case _:
+                return NoWatch()
+
+    def _counted(self, call: Call, source: Source) -> AbstractContextManager[Callable[[], None]]:
+        stream_id = _stream_id(call)
+        return self._relays.opened(stream_id, source) if stream_id else nullcontext(lambda: None)
+
+
+def _is_event_stream(stream: ResponseStream) -> bool:
+    content_type = b"".join(values(stream.headers, b"content-type")[:1])
+    return stream.status == _OK and content_type.lower().startswith(EVENT_STREAM.encode())
+
+
+def _stream_id(call: Call) -> str | None:
+    return call.stream_id if isinstance(call, OpenStream) else None
+
+
+def _why(pump: asyncio.Task[Over]) -> str:
+    if pump.cancelled():
+        return "the browser left"
+    if (error := pump.exception()) is not None:
+        log.error("a relay failed", exc_info=error)
+        return "internal error"
+    return pump.result().value

@@ -1,0 +1,138 @@
+"""Starts: one at a time in a session, and not before what was cancelled has settled."""
+
+import asyncio
+from functools import partial
+from itertools import count
+
+from proxy.core.observations import StartConflicted, TurnStarted
+from proxy.core.verdicts import ConflictVerdict, StartVerdict, judge_conflict, judge_start
+from proxy.guard.backend import Backend
+from proxy.guard.label import Judged
+from proxy.guard.ownership import Ownership
+from proxy.guard.reporting import Report, failing_open
+from proxy.guard.tasks import Tasks
+from proxy.guard.turns import Turns
+from proxy.hermes import answers
+from proxy.hermes.contract import session_of_start
+from proxy.http.message import Answer, Body, RequestHead
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 0.4
+"""Seconds between tries of a start that is refused for a stream that has ended (F2: spurious 409)."""
+
+
+class StartGuard:
+    """Lets the turns of a session begin in the order in which they were asked for.
+
+    Args:
+        backend: Asked to start.
+        ownership: Asked whether to wait, told what began.
+        tasks: Owns starts, which run though their browser has left (P10).
+        settle_timeout: Longest that a start is held, in seconds (P3, P7).
+        report: Told of starts held and forwarded.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        ownership: Ownership,
+        tasks: Tasks,
+        *,
+        settle_timeout: float,
+        report: Report,
+    ) -> None:
+        self._backend = backend
+        self._ownership = ownership
+        self._tasks = tasks
+        self._settle_timeout = settle_timeout
+        self._report = report
+        self._turns = Turns()
+        self._numbers = count(1)
+
+    async def answer(self, head: RequestHead, body: bytes, *, takes_turn: bool) -> Judged:
+        """The answer to a start whose body has arrived whole, so that only the answer needs its browser.
+
+        Args:
+            head: The request.
+            body: Its JSON.
+            takes_turn: False for a side stream, which runs in a session of its own.
+
+        Raises:
+            ProxyError: the backend gave none.
+        """
+        work = self._carry_out(head, body, takes_turn=takes_turn)
+        return await asyncio.shield(self._tasks.spawn(work, "start"))
+
+    async def answer_large(self, head: RequestHead, body: Body) -> Judged:
+        """The answer to a start whose body is over the limit for holding it: it goes on at once (P7)."""
+        self._report("start_passed_large")
+        answer = await self._backend.ask(head, body)
+        await self._learn(answer, None)
+        return Judged(answer, "forwarded")
+
+    async def _carry_out(self, head: RequestHead, body: bytes, *, takes_turn: bool) -> Judged:
+        session_id: str | None = None
+        with failing_open(self._report, "reading a start"):
+            session_id = session_of_start(body)
+        if session_id is None or not takes_turn:
+            answer = await self._backend.ask(head, Body.of(body))
+            await self._learn(answer, session_id)
+            return Judged(answer, "forwarded")
+        report: Report = partial(self._report, start=f"s-{next(self._numbers)}", session=session_id)
+        report("start_received")
+        deadline = self._ownership.clock() + self._settle_timeout
+        async with self._turns.turn(session_id, deadline) as in_order:
+            if not in_order:
+                report("start_unordered")
+            held = await self._hold(session_id, deadline, report)
+            report("start_forwarded", held=held)
+            answer, tries = await self._forward(head, body, session_id, deadline, report)
+            report("start_answered", status=answer.status, tries=tries)
+            return Judged(answer, "held" if held or tries > 1 else "forwarded")
+
+    async def _hold(self, session_id: str, deadline: float, report: Report) -> bool:
+        """Waits until the session's cancelled stream has settled (P3); whether there was one."""
+        held = False
+        with failing_open(report, "holding a start"):
+            record = await self._ownership.session(session_id)
+            while judge_start(record) is StartVerdict.HOLD:
+                if not held:
+                    report("start_held")
+                held = True
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        record = await self._ownership.changed(record)
+                except TimeoutError:
+                    report("start_hold_expired")
+                    break
+        return held
+
+    async def _forward(
+        self, head: RequestHead, body: bytes, session_id: str, deadline: float, report: Report
+    ) -> tuple[Answer, int]:
+        """The answer, and how many tries it took: a spurious 409 is tried again (F2)."""
+        pause, tries = _FIRST_PAUSE, 1
+        answer = await self._backend.ask(head, Body.of(body))
+        while await self._is_spurious(answer, session_id) and self._ownership.clock() + pause < deadline:
+            report("start_conflict_spurious", tries=tries)
+            await asyncio.sleep(pause)
+            pause, tries = min(2 * pause, _LONGEST_PAUSE), tries + 1
+            answer = await self._backend.ask(head, Body.of(body))
+        await self._learn(answer, session_id)
+        return answer, tries
+
+    async def _is_spurious(self, answer: Answer, session_id: str) -> bool:
+        with failing_open(self._report, "judging a conflict", session=session_id):
+            said = answers.read_start(answer.status, answer.body, session_id)
+            if isinstance(said, answers.Conflict):
+                record = await self._ownership.session(session_id)
+                return judge_conflict(record, said.stream_id) is ConflictVerdict.RETRY
+        return False
+
+    async def _learn(self, answer: Answer, session_id: str | None) -> None:
+        with failing_open(self._report, "learning from a start's answer", session=session_id):
+            said, now = answers.read_start(answer.status, answer.body, session_id), self._ownership.clock()
+            if isinstance(said, answers.Started):
+                await self._ownership.turn_seen(said.session_id, TurnStarted(now, said.stream_id))
+            elif isinstance(said, answers.Conflict) and session_id is not None:
+                await self._ownership.turn_seen(session_id, StartConflicted(now, said.stream_id))

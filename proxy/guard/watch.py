@@ -1,0 +1,187 @@
+"""What the bytes of an upstream tell while they pass: ends, rotations, announced turns."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.core.observations import StreamEnded, TurnStarted
+from proxy.core.records import Ending, StreamState
+from proxy.core.verdicts import Patience, judge_relay
+from proxy.guard.ownership import Ownership
+from proxy.guard.reporting import Report, failing_open
+from proxy.hermes import events
+from proxy.sse import Frame, Scanner
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When a relay ends without a terminal event of its own, and the one that it is then given."""
+
+    at: float
+    ending: Ending
+
+
+class Watch(Protocol):
+    """Looks at an upstream's bytes; they are passed on whatever it thinks of them."""
+
+    @property
+    def told(self) -> bool:
+        """Whether the bytes let through so far say that the turn is over."""
+
+    async def see(self, chunk: bytes, /) -> int | None:
+        """Looks at the next bytes; how many of them end the stream, or None if it goes on (P4)."""
+
+    async def due(self, resumed: float, /) -> Due | None:
+        """When the relay has to end without a terminal event, as far as is known by now.
+
+        Silence is counted from `resumed` at the earliest, which is when the upstream could be read again.
+        """
+
+    async def ending(self, overdue: Due | None, /) -> bytes:
+        """What to add when the stream ends without a terminal event: overdue, or else at its EOF."""
+
+
+class NoWatch:
+    """Long-lived streams that say nothing about turns: passed on, and closed with their browser (P6)."""
+
+    told = False
+
+    async def see(self, _chunk: bytes, /) -> int | None:
+        """Nothing in them ends it."""
+        return None
+
+    async def due(self, _resumed: float, /) -> Due | None:
+        """Never."""
+        return None
+
+    async def ending(self, _overdue: Due | None, /) -> bytes:
+        """It needs none."""
+        return b""
+
+
+class ChannelWatch(NoWatch):
+    """A session's channel, which announces turns that no browser started."""
+
+    def __init__(self, ownership: Ownership, report: Report) -> None:
+        self._ownership = ownership
+        self._report = report
+        self._scanner = Scanner()
+
+    async def see(self, chunk: bytes, /) -> int | None:
+        """Learns announced turns as starts."""
+        with failing_open(self._report, "watching a session channel"):
+            for frame in self._scanner.feed(chunk):
+                await self._learn(frame)
+        return None
+
+    async def _learn(self, frame: Frame) -> None:
+        if frame.event is None or not (turn := events.announcement_of(frame.event, frame.data)):
+            return
+        started = TurnStarted(self._ownership.clock(), turn.stream_id)
+        await self._ownership.turn_seen(turn.session_id, started)
+
+
+class ChatWatch:
+    """One turn's stream.
+
+    Args:
+        stream_id: Which.
+        ownership: Told what is seen.
+        patience: How long a relay may go on without its terminal event.
+        answer_timeout: Longest that an ending waits for the answer of a cancel under way, in seconds.
+        report: Told the names of the events in each chunk that is passed on or added; knows which relay it is.
+    """
+
+    def __init__(
+        self, stream_id: str, ownership: Ownership, patience: Patience, *, answer_timeout: float, report: Report
+    ) -> None:
+        self.told = False
+        self._stream_id = stream_id
+        self._answer_timeout = answer_timeout
+        self._report = report
+        self._ownership = ownership
+        self._patience = patience
+        self._scanner = Scanner()
+        self._session_id: str | None = None
+        self._opened = self._last_event = ownership.clock()
+
+    async def see(self, chunk: bytes, /) -> int | None:
+        """Learns from the frames that end in `chunk`; cuts after a terminal event (P4: terminal last)."""
+        with failing_open(self._report, "watching a stream"):
+            events_seen = [frame for frame in self._scanner.feed(chunk) if frame.event is not None]
+            if not events_seen:
+                return None
+            self._last_event = self._ownership.clock()
+            passed, end = await self._learn_all(events_seen)
+            if any(events.is_ending(event) for event in passed):
+                await self._let_the_answer_come(self._last_event + self._answer_timeout)
+                self.told = True
+            self._report("relay_wrote", events=passed)
+            return end
+        return None
+
+    async def _learn_all(self, frames: list[Frame]) -> tuple[list[str], int | None]:
+        """The names of the events up to a terminal one, and where that one ends."""
+        passed: list[str] = []
+        for frame in frames:
+            event = frame.event or ""
+            passed.append(event)
+            await self._learn(event, frame)
+            if events.is_terminal(event):
+                return passed, frame.end
+        return passed, None
+
+    async def _let_the_answer_come(self, deadline: float) -> None:
+        """While a cancel is under way, its answer must not come long after the event that makes a page idle (F5).
+
+        The page would take the late answer for one about its next turn.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while await self._is_cancel_under_way():
+                    session_id = await self._ownership.locate(self._stream_id)
+                    await self._ownership.changed(await self._ownership.session(session_id))
+
+    async def _is_cancel_under_way(self) -> bool:
+        stream = await self._ownership.stream(self._stream_id)
+        return stream is not None and stream.state is StreamState.CANCEL_SENT
+
+    async def due(self, resumed: float, /) -> Due | None:
+        """As `judge_relay` says of the stream's record."""
+        with failing_open(self._report, "judging a relay"):
+            limit = judge_relay(await self._ownership.stream(self._stream_id), self._patience)
+            if limit is not None:
+                begin = max(self._last_event, resumed) if limit.quiet else self._opened
+                return Due(max(limit.since, begin) + limit.within, limit.ending)
+        return None
+
+    async def ending(self, overdue: Due | None, /) -> bytes:
+        """A synthesized terminal event, where one is due and a half-written frame is not in its way."""
+        with failing_open(self._report, "ending a relay"):
+            ending = overdue.ending if overdue else await self._ending_at_eof()
+            if ending is not None and self._scanner.at_boundary:
+                event, frame = events.synthesize(ending, self._session_id)
+                self._report("relay_wrote", events=[event])
+                return frame
+        return b""
+
+    async def _ending_at_eof(self) -> Ending | None:
+        stream = await self._ownership.stream(self._stream_id)
+        being_cancelled = stream is not None and stream.state is StreamState.SETTLING
+        return Ending.CANCELLED if being_cancelled else None
+
+    async def _learn(self, event: str, frame: Frame) -> None:
+        if self._session_id is None:
+            await self._learn_session(frame)
+        ending = events.ending_of(event, frame.data)
+        if ending is not None:
+            seen = StreamEnded(self._ownership.clock(), self._stream_id, ending)
+            await self._ownership.observe(seen)
+        elif rotation := events.rotation_of(event, frame.data):
+            await self._ownership.rotate(rotation.old_session_id, rotation.new_session_id)
+
+    async def _learn_session(self, frame: Frame) -> None:
+        self._session_id = events.session_in(frame.data)
+        if self._session_id is not None:
+            await self._ownership.identify(self._stream_id, self._session_id)

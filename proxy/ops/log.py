@@ -1,0 +1,65 @@
+"""Log lines: one JSON object each, or coloured text on a terminal. Never a cookie, a query or a body."""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+_SHORT = 8
+"""Characters shown of a session's or stream's id."""
+
+_IDS = ("session", "stream", "stream_id", "new_session_id")
+
+
+def configure(log_format: Literal["json", "console"] | None, level: str) -> None:
+    """Sends every log line of this process to stderr, in one format; None takes what suits stderr."""
+    console = sys.stderr.isatty() if log_format is None else log_format == "console"
+    renderer: Processor = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso"),
+        shorten_ids,
+    ]
+    tail: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if not console:
+        tail.append(structlog.processors.format_exc_info)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*tail, renderer]))
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+def shorten_ids(_logger: Any, _method: str, line: EventDict) -> EventDict:
+    """Session and stream ids are credentials of a kind; their beginning tells them apart."""
+    for name in _IDS:
+        if isinstance(line.get(name), str):
+            line[name] = line[name][:_SHORT]
+    return line
+
+
+_QUIET = frozenset(
+    {
+        "browser_left",
+        "cancel_confirmed",
+        "cancel_judged",
+        "internal_error",  # logged with its traceback where it happened
+        "observed",
+        "relay_wrote",
+        "start_received",
+        "upstream_closed",
+    }
+)
+"""Reports that are the trace's business; the log tells what became of them."""
+
+
+class LogReport:
+    """Logs what the guard reports, one line each."""
+
+    def __init__(self) -> None:
+        self._log = logging.getLogger("proxy.guard")
+
+    def __call__(self, event: str, /, **fields: object) -> None:
+        """See `proxy.guard.reporting.Report`."""
+        self._log.log(logging.DEBUG if event in _QUIET else logging.INFO, event, extra=fields)

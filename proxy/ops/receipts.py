@@ -1,0 +1,92 @@
+"""A receipt for every cancel that reached the backend: what happened to it, and when."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from proxy.core.effects import Settled
+from proxy.core.records import SlotFreedBy
+
+KEPT = 1000
+"""Receipts kept; the oldest go first (P7: every buffer has a size)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One cancel, from its request until it settled; times in seconds after the request.
+
+    Attributes:
+        cancel_id: As in the answer's `Stream-Guard` field.
+        stream_id: What it stopped.
+        ending: How the stream ended.
+        backend_acked: When the backend accepted it.
+        terminal_seen: When every relay had been given its ending.
+        answered: When the browser was answered.
+        slot_free: When the worker's slot was known to be free.
+        slot_freed_by: What told so: `/health`, or the next start that was accepted (F3).
+        missing: What had not happened when the wait for it ended; empty if it settled.
+    """
+
+    cancel_id: str
+    stream_id: str
+    ending: str
+    backend_acked: float | None
+    terminal_seen: float | None
+    answered: float | None
+    slot_free: float | None
+    slot_freed_by: SlotFreedBy | None
+    missing: tuple[str, ...]
+
+    @classmethod
+    def of(cls, effect: Settled) -> "Receipt":
+        """The receipt of a cancel that is over."""
+        cancel = effect.cancel
+
+        def after(at: float | None) -> float | None:
+            return None if at is None else round(at - cancel.sent_at, 4)
+
+        return cls(
+            cancel_id=cancel.cancel_id,
+            stream_id=effect.stream_id,
+            ending=effect.ending.value,
+            backend_acked=after(cancel.acked_at),
+            terminal_seen=after(cancel.terminal_at),
+            answered=after(cancel.answered_at),
+            slot_free=after(cancel.slot_free_at),
+            slot_freed_by=cancel.slot_freed_by,
+            missing=cancel.missing,
+        )
+
+    def fields(self) -> dict[str, object]:
+        """For a report: JSON values, with what is not known left out."""
+        steps = {
+            "backend_acked": self.backend_acked,
+            "terminal_seen": self.terminal_seen,
+            "answered": self.answered,
+            "slot_free": self.slot_free,
+            "slot_freed_by": self.slot_freed_by.value if self.slot_freed_by else None,
+        }
+        known = {name: value for name, value in steps.items() if value is not None}
+        result: dict[str, object] = {"cancel": self.cancel_id, "stream": self.stream_id, "ending": self.ending}
+        return {**result, **known, "missing": list(self.missing)}
+
+
+class Receipts:
+    """The latest receipts, by cancel id."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._receipts: OrderedDict[str, Receipt] = OrderedDict()
+
+    def add(self, receipt: Receipt) -> None:
+        """Keeps a receipt."""
+        self._receipts[receipt.cancel_id] = receipt
+        while len(self._receipts) > self._kept:
+            self._receipts.popitem(last=False)
+
+    def get(self, cancel_id: str) -> Receipt | None:
+        """The receipt with that id, if it is still kept."""
+        return self._receipts.get(cancel_id)
+
+    def latest(self) -> tuple[Receipt, ...]:
+        """Those kept, newest first."""
+        return tuple(reversed(self._receipts.values()))

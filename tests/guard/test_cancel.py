@@ -1,0 +1,239 @@
+"""What a browser is told about its Stop, on every release's habits."""
+
+import asyncio
+
+import pytest
+
+from proxy.demo import CancelOrder, Faults, Pace
+from tests.support.lab import OWNERSHIP, MakeLab
+
+
+async def test_an_accepted_cancel_is_answered_true_after_its_event(make_lab: MakeLab, release: str) -> None:
+    """F5: whichever the backend sends first, the browser sees the terminal event, then the answer."""
+    lab = await make_lab(release, order=CancelOrder.ANSWER_FIRST)
+    _, stream_id, tab = await lab.browser.turn()
+
+    answer = await lab.browser.cancel(stream_id)
+
+    assert answer.json == {"ok": True, "cancelled": True, "stream_id": stream_id}
+    assert answer.guard["verdict"] == "forwarded"
+    assert tab.at("cancel") < answer.at
+    assert (await tab.ended()).endings == ["cancel"]
+
+
+async def test_a_cancel_without_a_relay_is_answered_at_once(make_lab: MakeLab, release: str) -> None:
+    """F5: with nobody watching there is no event to wait for."""
+    lab = await make_lab(release, ownership=OWNERSHIP.model_copy(update={"answer_timeout": 5.0}))
+    _, stream_id, tab = await lab.browser.turn()
+    await tab.leave()
+    await lab.backend.ledger.until(lambda: not lab.backend.ledger.open_streams)
+    asked = asyncio.get_running_loop().time()
+
+    answer = await lab.browser.cancel(stream_id)
+
+    assert answer.json["cancelled"] is True
+    assert answer.at - asked < 2.0, "it did not wait for answer_timeout"
+
+
+async def test_ten_stops_in_parallel_reach_the_backend_once(make_lab: MakeLab, release: str) -> None:
+    """F4, P1: duplicates share the first answer."""
+    lab = await make_lab(release)
+    _, stream_id, _ = await lab.browser.turn()
+
+    replies = await asyncio.gather(*(lab.browser.cancel(stream_id) for _ in range(10)))
+
+    assert [reply.json["cancelled"] for reply in replies] == [True] * 10
+    assert lab.backend.ledger.cancels == {stream_id: 1}
+    verdicts = sorted(reply.guard["verdict"] for reply in replies)
+    assert verdicts.count("forwarded") == 1
+    assert set(verdicts) <= {"forwarded", "coalesced", "replayed"}
+    assert len({reply.guard["cancel-id"] for reply in replies}) == 1
+
+
+async def test_a_second_stop_while_settling_is_told_the_first_answer(make_lab: MakeLab, release: str) -> None:
+    """F4: v0.51.195 would say `false` for the running turn's own cancel."""
+    lab = await make_lab(release, faults=Faults(hang=True))
+    _, stream_id, _ = await lab.browser.turn()
+    await lab.browser.cancel(stream_id)
+
+    second = await lab.browser.cancel(stream_id)
+
+    assert second.json == {"ok": True, "cancelled": True, "stream_id": stream_id}
+    assert second.guard["verdict"] == "replayed"
+    assert lab.backend.ledger.cancels[stream_id] == 1
+
+
+async def test_a_stop_after_settling_is_stale(make_lab: MakeLab, release: str) -> None:
+    """P1, P2: `cancelled` is then the reason, not the answer."""
+    lab = await make_lab(release)
+    _, stream_id, _ = await lab.browser.turn()
+    await lab.browser.cancel(stream_id)
+    await lab.until_reported("cancel_settled")
+
+    late = await lab.browser.cancel(stream_id)
+
+    assert late.json == {"ok": True, "cancelled": False, "stream_id": stream_id, "reason": "cancelled"}
+    assert (late.guard["verdict"], late.guard["reason"]) == ("stale", "cancelled")
+    assert lab.backend.ledger.cancels[stream_id] == 1
+
+
+async def test_a_stop_for_a_finished_turn_is_stale(make_lab: MakeLab, release: str) -> None:
+    """P1: it never reaches the backend."""
+    lab = await make_lab(release)
+    _, stream_id, tab = await lab.browser.turn("n=3 tag=A")
+    await tab.ended()
+
+    late = await lab.browser.cancel(stream_id)
+
+    assert late.json == {"ok": True, "cancelled": False, "stream_id": stream_id, "reason": "finished"}
+    assert not lab.backend.ledger.cancels
+
+
+async def test_a_stop_for_the_turn_before_names_the_owner(make_lab: MakeLab, release: str) -> None:
+    """A page that missed the end of its turn is told which stream owns the session now."""
+    lab = await make_lab(release, faults=Faults(die_after=2))
+    session_id, old, _ = await lab.browser.turn()
+    lab.backend.faults = Faults()
+    new = await lab.browser.start_when_accepted(session_id, "n=400 tag=B")
+
+    stale = await lab.browser.cancel(old)
+
+    assert stale.json["cancelled"] is False
+    assert stale.json["reason"] == "superseded"
+    assert stale.json["active_stream_id"] == new
+    assert old not in lab.backend.ledger.cancels
+
+
+async def test_an_unknown_stream_passes_unchanged(make_lab: MakeLab, release: str) -> None:
+    """P8: transparent when unsure."""
+    lab = await make_lab(release)
+
+    direct = await lab.direct.cancel("doesnotexist")
+    guarded = await lab.browser.cancel("doesnotexist")
+
+    assert guarded.json == direct.json == {"ok": True, "cancelled": False, "stream_id": "doesnotexist"}
+    assert guarded.guard["verdict"] == "forwarded"
+    assert lab.backend.ledger.cancels["doesnotexist"] == 2
+
+
+async def test_a_cancel_without_a_stream_is_the_backends_to_refuse(make_lab: MakeLab, release: str) -> None:
+    lab = await make_lab(release)
+
+    answer = await lab.browser.call("GET", "/api/chat/cancel")
+
+    assert (answer.status, answer.json) == (400, {"error": "stream_id required"})
+    assert not answer.guard
+
+
+async def test_a_gateways_refusal_passes_untouched_and_the_turn_stays_cancellable(make_lab: MakeLab) -> None:
+    lab = await make_lab(faults=Faults(gateway_down=True))
+    _, stream_id, _ = await lab.browser.turn()
+
+    refused = await lab.browser.cancel(stream_id)
+    lab.backend.faults = Faults()
+    accepted = await lab.browser.cancel(stream_id)
+
+    assert refused.status == 502
+    assert refused.json["cancelled"] is False
+    assert accepted.json["cancelled"] is True
+
+
+async def test_a_turn_that_ends_before_its_cancel_is_answered_was_not_cancelled(make_lab: MakeLab) -> None:
+    """P2: the backend says `true`, but the turn had finished by itself."""
+    lab = await make_lab("v0.51.265", faults=Faults(answer_delay=0.3))
+    _, stream_id, tab = await lab.browser.turn("n=8 d=0.02 tag=A")
+    # The backend accepts while the worker lives; its answer is late, and the turn's own end overtakes it.
+    answer = asyncio.create_task(lab.browser.cancel(stream_id))
+    await tab.ended()
+    reply = await answer
+
+    ended_as = {"stream_end": "finished", "cancel": None}[tab.endings[0]]
+    assert reply.json.get("reason") == ended_as
+    assert reply.json["cancelled"] is (ended_as is None)
+
+
+async def test_a_stranger_is_told_nothing(make_lab: MakeLab) -> None:
+    """P9: no verdict for a caller whom the backend would refuse, and no answer of somebody else's."""
+    lab = await make_lab(password="secret")
+    login = await lab.browser.call("POST", "/api/auth/login", json={"password": "secret"})
+    cookie = next(value for name, value in login.headers if name == "Set-Cookie").partition(";")[0]
+    lab.session.headers.update({"Cookie": cookie})
+    _, running, _ = await lab.browser.turn()
+    _, finished, tab = await lab.browser.turn("n=2 tag=A")
+    await tab.ended()
+    await lab.browser.cancel(running)
+    del lab.session.headers["Cookie"]
+
+    for stream_id in (running, finished):
+        stranger = await lab.browser.cancel(stream_id)
+        assert (stranger.status, stranger.json) == (401, {"error": "Authentication required"})
+        assert not stranger.guard
+
+
+async def test_another_user_of_the_backend_is_confirmed_first(make_lab: MakeLab) -> None:
+    """P9: an answer is shared with other credentials only after the backend has answered them."""
+    lab = await make_lab(faults=Faults(hang=True))
+    _, stream_id, _ = await lab.browser.turn()
+    await lab.browser.cancel(stream_id)
+
+    other = await lab.browser.cancel(stream_id, headers={"Authorization": "Bearer other"})
+
+    assert other.json["cancelled"] is True
+    confirmations = lab.backend.ledger.requests_for("/api/chat/stream/status")
+    assert [("Authorization", "Bearer other") in one.headers for one in confirmations] == [True]
+    assert lab.backend.ledger.cancels[stream_id] == 1
+
+
+@pytest.mark.parametrize("path", ["//api/chat/cancel", "/api/chat/cancel;x", "http://hermes/api/chat/cancel"])
+async def test_no_spelling_of_a_cancel_slips_by(make_lab: MakeLab, path: str) -> None:
+    """P1: what Hermes would read as a cancel is judged as one."""
+    lab = await make_lab()
+    _, stream_id, tab = await lab.browser.turn("n=2 tag=A")
+    await tab.ended()
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(lab.browser.base.rpartition(":")[2]))
+    request = f"GET {path}?stream_id={stream_id} HTTP/1.1\r\nHost: hermes\r\nConnection: close\r\n\r\n"
+    writer.write(request.encode())
+
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+
+    assert b'"reason": "finished"' in answer
+    assert not lab.backend.ledger.cancels
+
+
+async def test_a_browser_that_leaves_does_not_break_off_its_cancel(make_lab: MakeLab) -> None:
+    """P10: what the backend was asked it is asked once, and what it answers is known to the next caller."""
+    lab = await make_lab(faults=Faults(answer_delay=0.2))
+    _, stream_id, tab = await lab.browser.turn()
+    first = asyncio.create_task(lab.browser.cancel(stream_id))
+    await lab.backend.ledger.until(lambda: lab.backend.ledger.cancels[stream_id] == 1)
+    first.cancel()
+
+    second = await lab.browser.cancel(stream_id)
+
+    assert second.json["cancelled"] is True
+    assert lab.backend.ledger.cancels[stream_id] == 1
+    assert (await tab.ended()).endings == ["cancel"]
+
+
+async def test_an_event_does_not_come_long_before_its_cancels_answer(make_lab: MakeLab, release: str) -> None:
+    """F5: a page that was idle in between would take the answer for one about its next turn."""
+    lab = await make_lab(release, pace=Pace(token=0.01, first_token=0.01, unwind=0.05, gap=0.4))
+    _, stream_id, tab = await lab.browser.turn()
+
+    answer = await lab.browser.cancel(stream_id)
+
+    assert 0 < answer.at - tab.at("cancel") < 0.3
+
+
+async def test_an_event_waits_for_an_answer_no_longer_than_the_timeout(make_lab: MakeLab) -> None:
+    """P7: then it goes on, and the answer comes when it comes."""
+    lab = await make_lab(pace=Pace(token=0.01, first_token=0.01, unwind=0.05, gap=1.5))
+    _, stream_id, tab = await lab.browser.turn()
+    asked = asyncio.get_running_loop().time()
+
+    answer = await lab.browser.cancel(stream_id)
+
+    assert OWNERSHIP.answer_timeout - 0.1 < tab.at("cancel") - asked < 1.4
+    assert answer.json["cancelled"] is True

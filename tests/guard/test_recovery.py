@@ -1,0 +1,100 @@
+"""The proxy restarted in mid-turn, or the backend did: nobody is stuck, and what is lost is said to be."""
+
+import contextlib
+
+from proxy.app import running
+from proxy.config import ListenSettings, Settings, UpstreamSettings
+from proxy.demo import Pace
+from tests.support.lab import FAST, OWNERSHIP, UNHURRIED, MakeLab
+
+
+async def test_a_restarted_proxy_learns_a_running_turn_from_its_stream(make_lab: MakeLab, release: str) -> None:
+    """Unknown streams pass through and are learned: the next turn is held as if nothing had been forgotten."""
+    lab = await make_lab(release, pace=UNHURRIED)
+    session_id, first, _ = await lab.direct.turn()
+    tab = await lab.browser.open(first).until(lambda tab: "metering" in tab.names)
+
+    answers = [await lab.browser.cancel(first) for _ in range(2)]
+    started = await lab.browser.start(session_id, "n=2 d=0.005 tag=B")
+
+    assert [answer.json["cancelled"] for answer in answers] == [True, True]
+    assert lab.backend.ledger.cancels[first] == 1
+    assert tab.endings == ["cancel"]
+    assert started.guard["verdict"] == "held"
+    assert (await lab.browser.open(started.json["stream_id"]).ended()).text == "B0 B1 "
+
+
+async def test_a_restarted_proxy_looks_up_a_stream_that_nobody_watches(make_lab: MakeLab, release: str) -> None:
+    """Then the backend's journal names the session, at the cost of one question."""
+    lab = await make_lab(release, pace=UNHURRIED)
+    session_id, first, _ = await lab.direct.turn()
+
+    answer = await lab.browser.cancel(first)
+    started = await lab.browser.start(session_id, "n=2 d=0.005 tag=B")
+
+    assert answer.json["cancelled"] is True
+    assert started.guard["verdict"] == "held"
+    assert (await lab.browser.open(started.json["stream_id"]).ended()).text == "B0 B1 "
+
+
+async def test_a_restarted_backend_has_lost_what_ran(make_lab: MakeLab, release: str) -> None:
+    """Evidence: it was away and came back. A late Stop is told `lost`, and the session is free."""
+    lab = await make_lab(release)
+    session_id, first, tab = await lab.browser.turn()
+    await lab.backend.close()
+    away = await lab.browser.call("GET", f"/api/session?session_id={session_id}")
+    await lab.backend.restart()
+    await lab.browser.call("GET", "/api/auth/status")
+
+    answer = await lab.browser.cancel(first)
+
+    assert (away.status, away.json["code"]) == (502, "backend_unreachable")
+    assert tab.ended_at is not None
+    assert (answer.json["cancelled"], answer.json["reason"]) == (False, "lost")
+    assert not lab.backend.ledger.cancels
+
+
+async def test_a_restart_that_nobody_noticed_is_seen_in_health(make_lab: MakeLab, release: str) -> None:
+    """Evidence: the process began later than it did before."""
+    now = [1_000.0]
+    lab = await make_lab(release, clock=lambda: now[0])
+    now[0] += 100.0
+    await lab.browser.call("GET", "/health")
+    _, first, _ = await lab.browser.turn()
+    await lab.backend.restart()
+
+    await lab.browser.call("GET", "/health")
+    answer = await lab.browser.cancel(first)
+
+    assert (answer.json["cancelled"], answer.json["reason"]) == (False, "lost")
+    assert not lab.backend.ledger.cancels
+
+
+async def test_a_backend_that_dies_while_it_settles_holds_nobody(make_lab: MakeLab) -> None:
+    """P7: the next start goes on, and meets whatever the backend says."""
+    lab = await make_lab("v0.51.265", pace=Pace(token=0.01, first_token=0.01, unwind=5.0, spoil=0.02))
+    session_id, first, _ = await lab.browser.turn()
+    await lab.browser.cancel(first)
+    await lab.backend.restart()
+
+    started = await lab.browser.start(session_id, "n=2 d=0.005 tag=B")
+
+    assert started.status == 200
+    assert (await lab.browser.open(started.json["stream_id"]).ended()).text == "B0 B1 "
+
+
+async def test_two_proxies_in_a_row_leave_nothing_behind(make_lab: MakeLab) -> None:
+    """A proxy that ends closes its upstreams; the next one serves the same turn."""
+    lab = await make_lab(pace=FAST)
+    settings = Settings(
+        listen=ListenSettings(port=0), upstream=UpstreamSettings(url=lab.backend.url), ownership=OWNERSHIP
+    )
+    _, first, _ = await lab.direct.turn()
+    async with contextlib.AsyncExitStack() as stack:
+        lab.guarded_by(await stack.enter_async_context(running(settings, lab.report)))
+        await lab.browser.open(first).until(lambda tab: "token" in tab.names)
+    await lab.backend.ledger.until(lambda: len(lab.backend.ledger.open_streams) == 1)
+
+    async with running(settings, lab.report) as proxy:
+        lab.guarded_by(proxy)
+        assert (await lab.browser.cancel(first)).json["cancelled"] is True

@@ -1,0 +1,336 @@
+"""The command line, in this process with a stand-in for the proxy, and as real processes."""
+
+import asyncio
+import builtins
+import errno
+import json
+import os
+import runpy
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import proxy
+from proxy import cli
+from proxy.config import Settings, UserError
+
+Started = Callable[[str], None]
+
+
+class _App(ModuleType):
+    """Stands in for ``proxy.app``: notes what it was given, and fails when told to."""
+
+    def __init__(self) -> None:
+        super().__init__("proxy.app")
+        self.settings: Settings | None = None
+        self.release: str | None = None
+        self.loop = ""
+        self.refuses: BaseException | None = None
+        self.breaks: BaseException | None = None
+
+    async def serve(self, settings: Settings, *, started: Started) -> None:
+        self.settings = settings
+        self.loop = type(asyncio.get_running_loop()).__module__
+        if self.refuses:
+            raise self.refuses
+        started(f"listening on {settings.listen.url}")
+        if self.breaks:
+            raise self.breaks
+
+    async def demo(self, release: str, settings: Settings, *, started: Started) -> None:
+        self.release = release
+        await self.serve(settings, started=started)
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> _App:
+    stand_in = _App()
+    monkeypatch.setitem(sys.modules, "proxy.app", stand_in)
+    monkeypatch.setattr(proxy, "app", stand_in, raising=False)
+    return stand_in
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("STREAM_GUARD__")]:
+        monkeypatch.delenv(name)
+
+
+def _run(*args: str) -> Result:
+    return CliRunner().invoke(cli.main, args)
+
+
+def _one_line(result: Result) -> str:
+    """The only line on stderr of a command that could not be carried out."""
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def test_serve_runs_the_proxy_with_its_settings(app: _App, tmp_path: Path) -> None:
+    file = tmp_path / "guard.yaml"
+    file.write_text("relay: {buffer: 2MiB}\n")
+    result = _run("serve", f"--config={file}", "--upstream=http://a", "--listen=[::1]:1")
+    assert result.exit_code == 0
+    assert app.settings is not None
+    assert app.settings.relay.buffer == 2 << 20
+    assert app.settings.upstream.url == "http://a"
+    assert "listening on http://[::1]:1\n" in result.stderr
+
+
+def test_serve_needs_nothing(app: _App) -> None:
+    assert _run("serve").exit_code == 0
+    assert app.settings == Settings()
+
+
+def test_demo_has_the_habits_of_a_release(app: _App) -> None:
+    result = _run("demo", "--release=v0.52.262", "--listen=127.0.0.1:1")
+    assert result.exit_code == 0
+    assert app.release == "v0.52.262"
+    assert app.settings is not None
+    assert app.settings.listen.port == 1
+
+
+def test_demo_shows_the_oldest_release_unless_told(app: _App) -> None:
+    _run("demo")
+    assert app.release == "v0.51.195"
+
+
+def test_uvloop_is_used_where_it_is_installed(app: _App) -> None:
+    pytest.importorskip("uvloop")
+    assert " on uvloop\n" in _run("serve").stderr
+    assert app.loop.startswith("uvloop")
+
+
+def test_asyncio_is_used_where_uvloop_is_not_installed(app: _App, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_import = builtins.__import__
+
+    def without_uvloop(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "uvloop":
+            raise ImportError(name)
+        return real_import(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_uvloop)
+    assert " on asyncio\n" in _run("serve").stderr
+    assert app.loop.startswith("asyncio")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            OSError(errno.EADDRINUSE, "error while attempting to bind on …"),
+            "Address already in use; stop what uses it, or choose another with --listen",
+        ),
+        (
+            PermissionError(errno.EACCES, "…"),
+            "Permission denied; choose a port above 1023, or a directory that may be written, with --listen",
+        ),
+        (
+            OSError(errno.ENOENT, "…"),
+            "No such file or directory; choose another with --listen",
+        ),
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "Name or service not known; choose another with --listen",
+        ),
+        (OSError("AF_UNIX path too long"), "AF_UNIX path too long; choose another with --listen"),
+    ],
+)
+def test_an_address_that_cannot_be_had_is_named(app: _App, error: OSError, reason: str) -> None:
+    app.refuses = error
+    result = _run("serve", "--listen=127.0.0.1:1")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == (f"hermes-stream-guard: cannot listen on http://127.0.0.1:1: {reason}")
+
+
+def test_an_error_of_the_system_while_it_runs_is_not_taken_for_a_busy_port(app: _App) -> None:
+    app.breaks = OSError(errno.EMFILE, "Too many open files")
+    assert _run("serve").exception is app.breaks
+
+
+def test_what_the_person_can_put_right_is_one_line(app: _App) -> None:
+    app.refuses = UserError("aiohttp has no C extensions;\ninstall a wheel of it")
+    result = _run("serve")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == ("hermes-stream-guard: aiohttp has no C extensions; install a wheel of it")
+
+
+def test_a_defect_is_not_hidden(app: _App) -> None:
+    app.refuses = RuntimeError("a defect")
+    assert _run("serve").exception is app.refuses
+
+
+def test_an_interrupt_ends_it_quietly(app: _App) -> None:
+    app.refuses = KeyboardInterrupt()
+    result = _run("serve")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == "hermes-stream-guard: interrupted"
+
+
+def test_check_says_what_would_be_used(tmp_path: Path) -> None:
+    file = tmp_path / "guard.yaml"
+    file.write_text("relay: {buffer: 2MiB}\nclient: {trusted_proxies: [10.0.0.0/8]}\n")
+    result = _run("check", f"--config={file}", "--upstream=http://a")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        f"The configuration can be used ({file}).",
+        "Browsers connect to http://127.0.0.1:8788; Hermes is http://a.",
+        "Changed from the default:",
+        '  upstream.url: "http://a"',
+        '  relay.buffer: "2MiB"',
+        '  client.trusted_proxies: ["10.0.0.0/8"]',
+    ]
+
+
+def test_check_without_a_file_shows_the_defaults() -> None:
+    result = _run("check")
+    assert result.stdout.splitlines()[0] == "The configuration can be used (no file)."
+    assert result.stdout.splitlines()[-1] == "Every setting has its default."
+
+
+def test_check_prints_every_setting_as_json() -> None:
+    assert json.loads(_run("check", "--json", "--upstream=unix:///run/hermes.sock").stdout) == {
+        "file": None,
+        "settings": {
+            **Settings().model_dump(mode="json"),
+            "upstream": {
+                **Settings().upstream.model_dump(mode="json"),
+                "url": "unix:///run/hermes.sock",
+            },
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["check", "--upstream=hermes"], "--upstream: upstream.url should be http://HOST"),
+        (["check", "--config=/none.yaml"], "--config cannot be read: /none.yaml: No such file"),
+        (["serve", "--listen=8788"], "--listen should be HOST:PORT, [::1]:PORT or unix:///path"),
+        (["serve", "--listen=a:70000"], "--listen: listen.port should be less than or equal to"),
+        (["demo", "--listen=a"], "--listen should be HOST:PORT"),
+        (["demo", "--release=v1"], "Invalid value for '--release': 'v1' is not one of"),
+        (["serve", "--port=1"], "No such option"),
+        (["start"], "No such command 'start'."),
+        (["verify"], "Missing argument 'TRACE...'."),
+        ([], "Missing command. See hermes-stream-guard --help."),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_two(app: _App, args: list[str], line: str) -> None:
+    assert _one_line(_run(*args)).startswith(f"hermes-stream-guard: {line}")
+    assert app.settings is None
+
+
+def test_help_and_version_are_no_errors() -> None:
+    assert _run("--version").stdout == f"hermes-stream-guard, version {proxy.__version__}\n"
+    result = _run("serve", "--help")
+    assert result.exit_code == 0
+    assert "--upstream" in result.stdout
+
+
+_BEGUN = {
+    "event": "trace_begun",
+    "t": 0,
+    "run": "r",
+    "part": 1,
+    "time": 0,
+    "settings": Settings().ownership.model_dump(),
+}
+
+
+def _trace(folder: Path, *lines: dict[str, Any]) -> Path:
+    path = folder / "trace.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in (_BEGUN, *lines)))
+    return path
+
+
+def test_verify_finds_nothing_in_a_good_trace(tmp_path: Path) -> None:
+    result = _run("verify", str(_trace(tmp_path)))
+    assert result.exit_code == 0
+    assert result.stdout == "1 events, 0 violations\n"
+
+
+def test_verify_shows_each_violation_with_its_lines(tmp_path: Path) -> None:
+    wrote = {"event": "relay_wrote", "relay": "r-1", "stream": "x"}
+    last = {"t": 2, **wrote, "events": ["token"] * 40}
+    path = _trace(tmp_path, {"t": 1, **wrote, "events": ["cancel"]}, last)
+    result = _run("verify", str(path))
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "P4: relay r-1 was given token after its terminal event",
+        f'  {path}:2: {{"t": 1, "event": "relay_wrote", "relay": "r-1", "stream": "x", "events": ["cancel"]}}',
+        f"  {path}:3: {json.dumps(last)[:159]}…",
+        "3 events, 1 violations",
+    ]
+
+
+def test_verify_names_a_line_that_is_no_traces(tmp_path: Path) -> None:
+    path = _trace(tmp_path, {"hello": 1})
+    assert _one_line(_run("verify", str(path))).startswith(f'hermes-stream-guard: {path}:2 has no "t"')
+
+
+def test_verify_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    result = _run("verify", str(tmp_path / "none"))
+    assert _one_line(result) == (
+        f"hermes-stream-guard: a trace cannot be read: {tmp_path}/none: No such file or directory"
+    )
+
+
+def _process(*args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "proxy", *args]
+    return subprocess.run(  # noqa: S603 - our own command, with arguments of this test
+        command, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_the_package_is_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["proxy", "--version"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_module("proxy", run_name="__main__")
+    assert capsys.readouterr().out == f"hermes-stream-guard, version {proxy.__version__}\n"
+
+
+def test_the_package_is_a_process() -> None:
+    assert _process("--version").stdout == f"hermes-stream-guard, version {proxy.__version__}\n"
+
+
+def test_check_starts_no_server() -> None:
+    """It stays quick, as it does not load one."""
+    code = "import sys; from proxy.cli import main\ntry: main(['check'])\nfinally: print('aiohttp' in sys.modules)"
+    result = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert result.returncode == 0
+    assert result.stdout.splitlines()[-1] == "False"
+
+
+def test_a_bad_file_ends_the_process_with_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "guard.yaml"
+    file.write_text("upstream:\n  uri: http://a\n")
+    result = _process("check", "--config", str(file))
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"hermes-stream-guard: {file}:2: there is no setting upstream.uri; did you mean upstream.url?\n"
+    )
+
+
+def test_a_busy_port_ends_the_process_with_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = _process("serve", "--listen", f"127.0.0.1:{port}")
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1] == (
+        f"hermes-stream-guard: cannot listen on http://127.0.0.1:{port}: Address already in use;"
+        " stop what uses it, or choose another with --listen"
+    )
