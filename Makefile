@@ -1,0 +1,80 @@
+# Everything a checkout can do; `make` lists it. It needs Python 3.11 or newer, by default `python3`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements/dev.txt
+MADE := $(VENV)/.made
+SCHEMA := config/stream-guard.schema.json
+
+BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+# Someone without a browser still gets every other test. CI has no such excuse.
+LEFT_OUT := $(if $(BROWSER)$(CI),,tests/browser)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv run test check lint types imports floors schema bench lock clean
+
+help:  ## list this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+venv: $(MADE)  ## make the environment, as every target below does by itself
+
+run: $(MADE)  ## try it: an embedded Hermes, the proxy in front of it, and a page
+	@echo "Running the demo: an embedded Hermes, the proxy in front of it, and a page. Ctrl-C ends it."
+	@$(BIN)/hermes-stream-guard demo
+
+test: $(MADE)  ## run every test, and measure how much of proxy/ they cover
+	@echo "Running the tests$(if $(LEFT_OUT), without $(LEFT_OUT): there is no Chromium here)."
+	@$(BIN)/pytest --cov $(LEFT_OUT:%=--ignore=%)
+
+check: lint types imports floors schema  ## all that has to hold besides: lint, types, imports, floors, schema
+
+lint: $(MADE)  ## ruff's rules and formatting
+	@echo "Checking style."
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(MADE)  ## mypy, strictly
+	@echo "Checking types."
+	@$(BIN)/mypy
+
+imports: $(MADE)  ## that imports point one way
+	@echo "Checking which room imports which."
+	@$(BIN)/lint-imports --no-logo
+
+# Each of these is covered by its own tests alone, without the rest of the proxy's passing through it.
+floors: $(MADE)  ## that the pure rooms are covered wholly by their own tests
+	@echo "Checking that the tests of core, hermes, sse and http.headers cover them wholly."
+	@$(BIN)/pytest -q tests/core tests/hermes tests/test_sse.py tests/http/test_headers.py \
+		--cov=proxy.core --cov=proxy.hermes --cov=proxy.sse --cov=proxy.http.headers --cov-fail-under=100
+
+schema: $(MADE)  ## that the shipped JSON Schema is the code's
+	@echo "Checking $(SCHEMA)."
+	@$(BIN)/python -m proxy.config.schema | diff -u $(SCHEMA) - || \
+		{ echo "It is out of date: $(BIN)/python -m proxy.config.schema > $(SCHEMA)" >&2; exit 1; }
+
+bench: $(MADE)  ## measure what the proxy costs
+	@for bench in tests/bench/bench_*.py; do echo "Running $$bench."; $(BIN)/python $$bench || exit 1; done
+
+lock: $(MADE)  ## pin what pyproject.toml asks for; with UPGRADE=1, to the newest there is
+	@echo "Writing $(LOCK)."
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra uvloop --output-file $(LOCK) --quiet \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+clean:  ## remove the environment and what the tools left
+	@echo "Removing $(VENV), caches and reports."
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* htmlcov build dist
+	@find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(MADE): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "$(PYTHON) is not Python 3.11 or newer; install one, or name it: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) lacks venv; install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "Making the environment in $(VENV), as $(LOCK) pins it. This takes about a minute."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip check
+	@touch $@
