@@ -140,7 +140,7 @@ class _Connection(asyncio.StreamReaderProtocol):
         self._record: ConnectionRecord | None = None
 
     def _begin(self, reader: Reader, writer: Writer) -> None:
-        self._record = self._ledger.opened(writer.get_extra_info("peername")[0])
+        self._record = self._ledger.opened(_host_of(writer))
         self._connected(reader, writer, self._record)
 
     def eof_received(self) -> bool | None:
@@ -172,3 +172,9 @@ def _keep_alive(writer: Writer) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE:
         sock.setsockopt(socket.IPPROTO_TCP, name, value)
+
+
+def _host_of(writer: asyncio.StreamWriter) -> str:
+    """The client's address; empty if it left before its connection was made."""
+    peername = writer.get_extra_info("peername")
+    return str(peername[0]) if peername else ""
