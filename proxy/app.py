@@ -11,6 +11,7 @@ from proxy.config import Settings, UserError
 from proxy.core.effects import EndRelays, Settled, WatchSettling
 from proxy.core.verdicts import Patience
 from proxy.demo import Backend as DemoBackend
+from proxy.demo import Pace
 from proxy.guard.backend import Backend, Liveness
 from proxy.guard.cancel import CancelGuard
 from proxy.guard.handler import Handler
@@ -37,6 +38,9 @@ ANSWER_LIMIT = 8 << 20
 
 _CLOSING = 2.0
 """Seconds that open connections are given when the proxy ends."""
+
+_DEAF = 0.3
+"""Seconds in which the demo's turns do not hear a Stop, as long as it takes a real one on an idle machine (F13)."""
 
 Announce = Callable[[str], None]
 
@@ -97,7 +101,7 @@ async def demo(release: str, settings: Settings, *, started: Announce | None = N
         UserError: something of its environment is missing.
     """
     _prepare(settings)
-    async with DemoBackend(release) as backend:
+    async with DemoBackend(release, pace=Pace(deaf=_DEAF)) as backend:
         upstream = settings.upstream.model_copy(update={"url": backend.url})
         settings = settings.model_copy(update={"upstream": upstream})
         async with _reporting(settings) as report, running(settings, report) as proxy:
@@ -183,6 +187,7 @@ def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Rece
         tasks,
         answer_timeout=own.answer_timeout,
         answer_gap=own.answer_gap,
+        cancel_grace=own.cancel_grace,
         report=report,
     )
 

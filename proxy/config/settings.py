@@ -134,6 +134,10 @@ class OwnershipSettings(_Section):
     """Time between a terminal event and the cancel's answer. They use different connections, and
     the event must arrive first (F5); 15ms is about one frame of a screen."""
 
+    cancel_grace: Duration = 0.75
+    """Time after a turn's start before which its cancel is not forwarded: until its agent listens,
+    Hermes accepts a cancel and loses it (F13), which took up to 300ms on an idle machine."""
+
     release_grace: Duration = 0.3
     """Time given to a cancelled worker when /health cannot be read (F3); three times what
     unwinding was seen to take."""

@@ -3,7 +3,7 @@
 Records are immutable: a transition returns a new one. Times are seconds on the shell's monotonic clock.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Self
 
@@ -97,8 +97,12 @@ class StreamRecord:
     ending: Ending | None = None
     """How it ended; while CANCEL_SENT or SETTLING, what has been seen of its end so far."""
     cancel: Cancel | None = None
+    started_at: float | None = None
+    """When its turn was seen to start, if it was."""
     proven: bool = True
     """False for a stream known only from a caller's cancel, which proves nothing."""
+    began: float = field(default=0.0, compare=False)
+    """When it was first known to run; sessions that turn out to be one are merged by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ class SessionRecord:
     @property
     def owner(self) -> StreamRecord | None:
         """The stream that runs, or is being cancelled, now."""
-        live = (s for s in reversed(self.streams) if s.state is not StreamState.ENDED)
+        live = (s for s in reversed(self.streams) if s.proven and s.state is not StreamState.ENDED)
         return next((s for s in live if s.ending is not Ending.SUPERSEDED), None)
 
     @property

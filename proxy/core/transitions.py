@@ -46,8 +46,7 @@ def apply(record: SessionRecord, observation: Observation) -> Transition:
         case seen.SessionRotated(new_session_id=new):
             return _rotate(record, new)
         case seen.StreamsAdopted(streams=streams):
-            own = tuple(s for s in record.streams if s not in streams)
-            return Transition(replace(record, streams=streams + own))
+            return _adopt(record, streams)
         case _:
             return _step(record, observation)
 
@@ -69,14 +68,22 @@ def _keep(record: SessionRecord, _stream: StreamRecord | None, _seen: StreamObse
 
 
 def _begin(record: SessionRecord, _none: None, started: seen.TurnStarted | seen.StartConflicted) -> Transition:
-    return _own(record, StreamRecord(started.stream_id, RUNNING, started.at))
+    started_at = started.at if isinstance(started, seen.TurnStarted) else None
+    return _own(record, StreamRecord(started.stream_id, RUNNING, started.at, started_at=started_at, began=started.at))
+
+
+def _prove(
+    record: SessionRecord, stream: StreamRecord, _started: seen.TurnStarted | seen.StartConflicted
+) -> Transition:
+    """A stream that was known only from a caller's cancel turns out to be the session's."""
+    return Transition(record) if stream.proven else _own(record, replace(stream, proven=True))
 
 
 def _own(record: SessionRecord, stream: StreamRecord) -> Transition:
     """`stream` owns the session from now on; a previous owner that has not ended is superseded."""
     effects: list[Effect] = []
     for other in record.streams:
-        if other.state is not ENDED and other.stream_id != stream.stream_id:
+        if other.state is not ENDED and other.proven and other.stream_id != stream.stream_id:
             superseded, more = _supersede(other, stream.since)
             record = record.put(superseded)
             effects += more
@@ -120,10 +127,21 @@ def _lose(stream: StreamRecord, at: float) -> tuple[StreamRecord, tuple[Effect, 
 
 
 def _rotate(record: SessionRecord, new_session_id: str) -> Transition:
-    if new_session_id == record.session_id:
+    told_before = record.moved_to == new_session_id and not record.streams
+    if new_session_id == record.session_id or told_before:
         return Transition(record)
     moved = SessionRecord(record.session_id, moved_to=new_session_id)
     return Transition(moved, (MoveStreams(new_session_id, record.streams),))
+
+
+def _adopt(record: SessionRecord, adopted: tuple[StreamRecord, ...]) -> Transition:
+    """The streams of both in the order in which they began; the last that lives supersedes the others."""
+    theirs = {stream.stream_id for stream in adopted}
+    own = (stream for stream in record.streams if stream.stream_id not in theirs)
+    merged = SessionRecord(record.session_id)
+    for stream in sorted((*adopted, *own), key=lambda stream: stream.began):
+        merged = merged.put(stream)
+    return _own(merged, merged.owner) if merged.owner else Transition(merged)
 
 
 # -- ends -----------------------------------------------------------------------------------------
@@ -138,7 +156,7 @@ def _end(record: SessionRecord, stream: StreamRecord, end: seen.StreamEnded) -> 
 
 
 def _end_unknown(record: SessionRecord, _none: None, end: seen.StreamEnded) -> Transition:
-    ended = StreamRecord(end.stream_id, ENDED, end.at, end.ending)
+    ended = StreamRecord(end.stream_id, ENDED, end.at, end.ending, began=end.at)
     return Transition(record.put(ended), (EndRelays(end.stream_id),))
 
 
@@ -164,10 +182,24 @@ def _miss(record: SessionRecord, stream: StreamRecord, missing: seen.StreamMissi
 
 def _status_of_unknown(record: SessionRecord, _none: None, status: seen.StatusSeen) -> Transition:
     if status.active:
-        return _own(record, StreamRecord(status.stream_id, RUNNING, status.at))
+        return _run(record, status)
     if status.ending is None:
         return Transition(record)
-    return Transition(record.put(StreamRecord(status.stream_id, ENDED, status.at, status.ending)))
+    return Transition(record.put(StreamRecord(status.stream_id, ENDED, status.at, status.ending, began=status.asked)))
+
+
+def _run(record: SessionRecord, status: seen.StatusSeen) -> Transition:
+    """The stream runs, unless another came to own the session after the question."""
+    if record.owner and record.owner.since > status.asked:
+        return Transition(record)
+    return _own(record, StreamRecord(status.stream_id, RUNNING, status.asked, began=status.asked))
+
+
+def _status_under_cancel(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:
+    """An end that the journal holds is noted; `active` either way says nothing (F3)."""
+    if status.ending is None:
+        return Transition(record)
+    return _note_end(record, stream, seen.StreamEnded(status.at, stream.stream_id, status.ending))
 
 
 def _status_of_running(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:
@@ -181,7 +213,7 @@ def _status_of_ended(record: SessionRecord, stream: StreamRecord, status: seen.S
     if status.asked < stream.since:
         return Transition(record)
     if status.active:
-        return _own(record, StreamRecord(stream.stream_id, RUNNING, status.at))
+        return _run(record, status)
     ending = status.ending or Ending.LOST
     return _refine(record, stream, seen.StreamEnded(status.at, stream.stream_id, ending))
 
@@ -190,7 +222,7 @@ def _status_of_ended(record: SessionRecord, stream: StreamRecord, status: seen.S
 
 
 def _send_cancel(record: SessionRecord, stream: StreamRecord | None, sent: seen.CancelSent) -> Transition:
-    known = stream or StreamRecord(sent.stream_id, RUNNING, sent.at, proven=False)
+    known = stream or StreamRecord(sent.stream_id, RUNNING, sent.at, proven=False, began=sent.at)
     cancel = Cancel(sent.cancel_id, sent.credentials, sent.at)
     return Transition(record.put(replace(known, state=CANCEL_SENT, since=sent.at, cancel=cancel)))
 
@@ -263,12 +295,12 @@ def _cancel(stream: StreamRecord) -> Cancel:
 TRANSITIONS: dict[tuple[StreamState | None, type[StreamObservation]], Step] = {
     (None, seen.TurnStarted): _begin,
     (RUNNING, seen.TurnStarted): _keep,
-    (CANCEL_SENT, seen.TurnStarted): _keep,
+    (CANCEL_SENT, seen.TurnStarted): _prove,
     (SETTLING, seen.TurnStarted): _keep,
     (ENDED, seen.TurnStarted): _keep,
     (None, seen.StartConflicted): _begin,
     (RUNNING, seen.StartConflicted): _keep,
-    (CANCEL_SENT, seen.StartConflicted): _keep,
+    (CANCEL_SENT, seen.StartConflicted): _prove,
     (
         SETTLING,
         seen.StartConflicted,
@@ -281,7 +313,7 @@ TRANSITIONS: dict[tuple[StreamState | None, type[StreamObservation]], Step] = {
     (ENDED, seen.StreamEnded): _refine,
     (None, seen.StatusSeen): _status_of_unknown,
     (RUNNING, seen.StatusSeen): _status_of_running,
-    (CANCEL_SENT, seen.StatusSeen): _keep,
+    (CANCEL_SENT, seen.StatusSeen): _status_under_cancel,
     (SETTLING, seen.StatusSeen): _keep,  # F3: a cancelled stream leaves the backend's table at once
     (ENDED, seen.StatusSeen): _status_of_ended,
     (None, seen.StreamMissing): _keep,

@@ -92,10 +92,11 @@ class ConflictVerdict(Enum):
 
 
 def judge_conflict(record: SessionRecord, active_stream_id: str) -> ConflictVerdict:
-    """RETRY if the 409 names a stream known to have ended or to be settling (F2: a spurious 409); else it is real."""
+    """RETRY if the 409 names a stream that has ended or is being cancelled (F2: a spurious 409); else it is real."""
     named = record.stream(active_stream_id)
-    over = named is not None and named.state in (StreamState.ENDED, StreamState.SETTLING)
-    return ConflictVerdict.RETRY if over else ConflictVerdict.REAL
+    if named is None or named.state is StreamState.RUNNING:
+        return ConflictVerdict.REAL
+    return ConflictVerdict.RETRY
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,7 @@ class Pace:
     Attributes:
         token: Between two tokens, unless the prompt's ``d=`` says otherwise.
         first_token: From a turn's start to its first token.
+        deaf: From a turn's start, for as long as its agent does not listen: a cancel is accepted, and lost (F13).
         unwind: From an accepted cancel to the worker's end.
         spoil: From a start in the elder's shadow to its death (F1).
         gap: Between the ``cancel`` event and the Stop's answer, whichever leaves first (F5).
@@ -147,6 +148,7 @@ class Pace:
 
     token: float = 0.1
     first_token: float = 0.05
+    deaf: float = 0.0
     unwind: float = 0.1
     spoil: float = 0.03
     gap: float = 0.005

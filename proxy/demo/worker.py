@@ -32,7 +32,7 @@ class Worker:
     def __init__(self, world: World, turn: Turn) -> None:
         self._world = world
         self._turn = turn
-        self._metered_at = time.monotonic()
+        self._began = self._metered_at = time.monotonic()
 
     async def run(self) -> None:
         """The whole of a turn; cancelled only when the backend closes."""
@@ -100,6 +100,8 @@ class Worker:
         return True
 
     async def _unwind(self, spoken: int) -> None:
+        if time.monotonic() - self._began < self._world.pace.deaf:
+            await asyncio.sleep((self._tokens - spoken) * self._token_delay)
         await self._world.until_unhung()
         await asyncio.sleep(self._world.pace.unwind)
         if self._turn.heir:

@@ -34,6 +34,7 @@ class CancelGuard:
         tasks: Owns forwarded cancels, which their browser cannot break off (P10).
         answer_timeout: Longest that an accepted cancel waits for its terminal event, in seconds.
         answer_gap: Seconds between that event and the answer (F5).
+        cancel_grace: Seconds after a turn's start before which its cancel would be lost (F13).
         report: Told of verdicts and answers.
     """
 
@@ -46,6 +47,7 @@ class CancelGuard:
         *,
         answer_timeout: float,
         answer_gap: float,
+        cancel_grace: float,
         report: Report,
     ) -> None:
         self._backend = backend
@@ -54,8 +56,9 @@ class CancelGuard:
         self._tasks = tasks
         self._answer_timeout = answer_timeout
         self._answer_gap = answer_gap
+        self._cancel_grace = cancel_grace
         self._report = report
-        self._first: dict[str, asyncio.Task[Judged]] = {}
+        self._first: dict[str, asyncio.Task[Judged | None]] = {}
 
     def forget(self, stream_id: str) -> None:
         """The stream's cancel is over: its first answer is not given again."""
@@ -108,7 +111,12 @@ class CancelGuard:
 
     # -- a cancel that goes to the backend --------------------------------------------------------
 
-    async def _forward(self, head: RequestHead, stream_id: str, cancel_id: str) -> Judged:
+    async def _forward(self, head: RequestHead, stream_id: str, cancel_id: str) -> Judged | None:
+        """The backend's answer, or None if the turn came to its end before it could be asked."""
+        with failing_open(self._report, "waiting for a turn to listen", stream=stream_id, cancel=cancel_id):
+            if await self._ends_before_it_listens(stream_id):
+                await self._failed(stream_id)
+                return None
         self._report("cancel_forwarded", stream=stream_id, cancel=cancel_id)
         try:
             answer = await self._backend.ask(head)
@@ -119,6 +127,18 @@ class CancelGuard:
         with failing_open(self._report, "learning from a cancel's answer", stream=stream_id, cancel=cancel_id):
             return await self._learn(head, stream_id, forwarded)
         return forwarded
+
+    async def _ends_before_it_listens(self, stream_id: str) -> bool:
+        """Waits out a turn's first moments, in which Hermes accepts a cancel and then loses it (F13)."""
+        stream = await self._ownership.stream(stream_id)
+        if stream is None or stream.started_at is None:
+            return False
+        too_early = stream.started_at + self._cancel_grace - self._ownership.clock()
+        if too_early <= 0:
+            return False
+        await asyncio.sleep(too_early)
+        stream = await self._ownership.stream(stream_id)
+        return stream is not None and stream.ending is not None
 
     def _report_answer(self, judged: Judged, stream_id: str, cancel_id: str) -> None:
         self._report(
@@ -199,7 +219,8 @@ class CancelGuard:
                 return Judged(confirmed)
         if first is None:
             return None
-        return replace(await asyncio.shield(first), verdict=verdict)
+        judged = await asyncio.shield(first)
+        return replace(judged, verdict=verdict) if judged else None
 
     async def _refuse(self, head: RequestHead, stream_id: str, stale: Stale, cancel_id: str) -> Judged | None:
         """`cancelled: false` and why, once the backend has confirmed it to this caller (P1, P9)."""

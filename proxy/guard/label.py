@@ -9,6 +9,8 @@ from proxy.http.headers import RawHeaders
 from proxy.http.message import Answer
 
 _CREDENTIALS = (b"cookie", b"authorization")
+_REFUSALS = frozenset({401, 403})
+"""Answers to callers whom the backend does not know: they are told no verdict either (P9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Judged:
     @property
     def field(self) -> RawHeaders:
         """`Stream-Guard` as a dictionary (RFC 9651 section 3.2), or nothing."""
-        if self.verdict is None:
+        if self.verdict is None or self.answer.status in _REFUSALS:
             return ()
         members = [f"verdict={self.verdict}"]
         if self.reason is not None:

@@ -8,6 +8,7 @@ from proxy.guard.reporting import Report, failing_open
 from proxy.http.lanes import Lane
 from proxy.http.request import Request
 from proxy.http.response import begin
+from proxy.http.stream import ResponseStream
 from proxy.http.upstream import Upstream
 
 READ_ALONG = 1 << 18
@@ -27,14 +28,25 @@ async def pass_and_learn(
     """
     asked = clock()
     async with upstream.request(request.head(), Lane.CONTROL, body=request.body()) as stream:
-        response = await begin(request, stream)
-        seen = bytearray()
-        async for chunk in stream.chunks():
-            if len(seen) <= READ_ALONG:
-                seen += chunk
-            await response.write(chunk)
+        return await pass_back_and_learn(request, stream, read, asked, report)
+
+
+async def pass_back_and_learn(
+    request: Request, stream: ResponseStream, read: Read, asked: float, report: Report
+) -> web.StreamResponse:
+    """Streams an answer under way to the browser, and has `read` learn from it once it is whole.
+
+    Raises:
+        BackendError: it broke off.
+    """
+    response = await begin(request, stream)
+    seen = bytearray()
+    async for chunk in stream.chunks():
         if len(seen) <= READ_ALONG:
-            with failing_open(report, "learning from an answer"):
-                await read(stream.status, bytes(seen), asked)
-        await response.write_eof()
-        return response
+            seen += chunk
+        await response.write(chunk)
+    if len(seen) <= READ_ALONG:
+        with failing_open(report, "learning from an answer"):
+            await read(stream.status, bytes(seen), asked)
+    await response.write_eof()
+    return response

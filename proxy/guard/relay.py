@@ -12,9 +12,10 @@ from aiohttp import web
 from proxy.core.observations import StreamMissing
 from proxy.core.verdicts import Patience
 from proxy.guard.broadcast import Broadcast
+from proxy.guard.learn import pass_back_and_learn
 from proxy.guard.ownership import Ownership
 from proxy.guard.relays import Relays
-from proxy.guard.reporting import Report, failing_open
+from proxy.guard.reporting import Report
 from proxy.guard.source import Over, Source
 from proxy.guard.watch import ChannelWatch, ChatWatch, NoWatch, Watch
 from proxy.hermes import answers
@@ -72,16 +73,16 @@ class RelayGuard:
         """Opens what `call` asks for, and passes it on until it is over or the browser leaves."""
         asked = self._ownership.clock()
         async with self._upstream.request(request.head(), Lane.RELAYS, body=request.body()) as stream:
-            if not _is_event_stream(stream):
-                await self._learn_refusal(call, stream, asked)
-                return await stream_back(request, stream)
-            return await self._join(request, stream, call)
+            if _is_event_stream(stream):
+                return await self._join(request, stream, call)
+            if isinstance(call, OpenStream):
+                learn = partial(self._learn_refusal, call.stream_id)
+                return await pass_back_and_learn(request, stream, learn, asked, self._report)
+            return await stream_back(request, stream)
 
-    async def _learn_refusal(self, call: Call, stream: ResponseStream, asked: float) -> None:
-        if isinstance(call, OpenStream) and answers.is_missing(stream.status):
-            with failing_open(self._report, "learning that a stream is missing"):
-                missing = StreamMissing(self._ownership.clock(), asked, call.stream_id)
-                await self._ownership.observe(missing)
+    async def _learn_refusal(self, stream_id: str, status: int, body: bytes, asked: float) -> None:
+        if answers.is_missing(status, body):
+            await self._ownership.observe(StreamMissing(self._ownership.clock(), asked, stream_id))
 
     async def _join(self, request: Request, stream: ResponseStream, call: Call) -> web.StreamResponse:
         """Keeps the upstream and the browser apart, each at its own pace, joined by a broadcast."""

@@ -125,7 +125,7 @@ class StartGuard:
         with failing_open(self._report, "judging a conflict", session=session_id):
             said = answers.read_start(answer.status, answer.body, session_id)
             if isinstance(said, answers.Conflict):
-                record = await self._ownership.session(session_id)
+                record = await self._ownership.session(await self._ownership.locate(said.stream_id))
                 return judge_conflict(record, said.stream_id) is ConflictVerdict.RETRY
         return False
 

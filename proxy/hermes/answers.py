@@ -80,9 +80,9 @@ def _ending(journal: dict[str, Any]) -> Ending | None:
     return _ENDINGS.get(str(journal.get("terminal_state")), Ending.UNKNOWN)
 
 
-def is_missing(status: int) -> bool:
-    """Whether opening a stream was answered that there is none."""
-    return status == _NOT_FOUND
+def is_missing(status: int, body: bytes) -> bool:
+    """Whether opening a stream was answered that there is none; a session hidden from the caller is another 404."""
+    return status == _NOT_FOUND and _object(body).get("error") == "stream not found"
 
 
 def read_server_start(status: int, body: bytes, now: float) -> float | None:

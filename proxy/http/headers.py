@@ -36,7 +36,9 @@ HOP_BY_HOP = frozenset(
 UNLISTABLE = frozenset({b"content-length", b"host"})
 """Kept though ``Connection`` names them: without them the next hop reads another message."""
 
-FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+FORWARDED = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-host", b"x-real-ip"}
+)
 """What a browser could say about itself, and only a trusted proxy may."""
 
 FORBIDDEN = (b"\r", b"\n", b"\x00")

@@ -55,7 +55,7 @@ class MemoryStore:
             return record
         finally:
             watchers.discard(changed)
-            if not watchers and self._watchers.get(known.session_id) is watchers:
+            if not watchers:
                 del self._watchers[known.session_id]
 
     def _read(self, session_id: str) -> SessionRecord:
@@ -71,7 +71,7 @@ class MemoryStore:
         self._unindex(before)
         if after.busy:
             self._busy[session_id] = after
-        else:
+        elif after != SessionRecord(session_id):
             self._idle[session_id] = (self._clock(), after)
         self._session_of.update((stream.stream_id, session_id) for stream in after.streams)
         self._forget()

@@ -23,7 +23,7 @@ SENT = Cancel("c-1", "alice's credentials", sent_at=2)
 
 def test_a_sent_cancel_is_remembered_with_its_sender(story: Story) -> None:
     story.starts("x").cancels("x")
-    assert story.stream("x") == StreamRecord("x", CANCEL_SENT, since=2, cancel=SENT)
+    assert story.stream("x") == StreamRecord("x", CANCEL_SENT, since=2, cancel=SENT, started_at=1)
     assert story.owner == "x"
     assert story.effects == ()
 
@@ -61,20 +61,20 @@ def test_a_terminal_event_proves_its_stream(story: Story, answer: str) -> None:
 def test_an_accepted_cancel_settles(story: Story) -> None:
     story.starts("x").cancels("x").accepts("x")
     acked = replace(SENT, acked_at=3)
-    assert story.stream("x") == StreamRecord("x", SETTLING, since=3, cancel=acked)
+    assert story.stream("x") == StreamRecord("x", SETTLING, since=3, cancel=acked, started_at=1)
     assert story.effects == (WatchSettling("x", acked), EndRelays("x"))
 
 
 def test_a_refused_cancel_ends_its_stream_nobody_knows_how(story: Story) -> None:
     story.starts("x").cancels("x").refuses("x")
-    assert story.stream("x") == StreamRecord("x", ENDED, since=3, ending=Ending.UNKNOWN)
+    assert story.stream("x") == StreamRecord("x", ENDED, since=3, ending=Ending.UNKNOWN, started_at=1)
     assert story.effects == (EndRelays("x"),)
 
 
 def test_a_failed_cancel_says_nothing_about_its_stream(story: Story) -> None:
     """A 401, or a gateway's 502: the stream runs on, and may be cancelled again."""
     story.starts("x").cancels("x").fails("x")
-    assert story.stream("x") == StreamRecord("x", RUNNING, since=3)
+    assert story.stream("x") == StreamRecord("x", RUNNING, since=3, started_at=1)
     assert story.cancels("x", "c-2").cancel_of("x").cancel_id == "c-2"
 
 
@@ -90,7 +90,9 @@ def test_an_ending_seen_meanwhile_stands(story: Story, answer: str, ending: Endi
     assert story.stream("x").state is CANCEL_SENT
     assert not story.effects
     story.refuses("x") if answer == "refuses" else story.fails("x")
-    assert story.stream("x") == StreamRecord("x", ENDED, since=4, ending=ending, cancel=story.stream("x").cancel)
+    assert story.stream("x") == StreamRecord(
+        "x", ENDED, since=4, ending=ending, cancel=story.stream("x").cancel, started_at=1
+    )
     assert story.effects == (EndRelays("x"),)
 
 
@@ -139,7 +141,7 @@ def test_a_cancel_settles_once_nothing_is_missing(story: Story, order: tuple[str
     _step(story, last)
     cancel = story.cancel_of("x")
     assert cancel.missing == ()
-    assert story.stream("x") == StreamRecord("x", ENDED, since=6, ending=Ending.CANCELLED, cancel=cancel)
+    assert story.stream("x") == StreamRecord("x", ENDED, since=6, ending=Ending.CANCELLED, cancel=cancel, started_at=1)
     assert story.effects == (Settled("x", cancel, Ending.CANCELLED),)
 
 

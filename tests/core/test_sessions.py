@@ -20,7 +20,7 @@ RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
 
 def test_a_restart_loses_the_running_stream(story: Story) -> None:
     story.starts("x").restarts()
-    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=Ending.LOST)
+    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=Ending.LOST, started_at=1)
     assert story.effects == (EndRelays("x"),)
 
 

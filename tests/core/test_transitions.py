@@ -92,7 +92,7 @@ def test_a_settling_stream_without_a_cancel_is_a_fault(observation: seen.StreamO
 def test_a_start_makes_the_stream_the_owner(story: Story) -> None:
     story.starts("x")
     assert story.owner == "x"
-    assert story.stream("x") == StreamRecord("x", RUNNING, since=1)
+    assert story.stream("x") == StreamRecord("x", RUNNING, since=1, started_at=1)
     assert story.effects == ()
 
 
@@ -123,13 +123,13 @@ def test_a_conflict_with_a_known_stream_changes_nothing(story: Story, state: Str
 def test_the_next_turn_supersedes_a_running_one(story: Story) -> None:
     story.starts("x").starts("y")
     assert story.owner == "y"
-    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=Ending.SUPERSEDED)
+    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=Ending.SUPERSEDED, started_at=1)
     assert story.effects == (EndRelays("x"),)
 
 
 def test_the_next_turn_leaves_the_ended_ones_as_they_are(story: Story) -> None:
     story.starts("x").ends("x", Ending.FAILED).starts("y")
-    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=Ending.FAILED)
+    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=Ending.FAILED, started_at=1)
     assert story.effects == ()
 
 
@@ -147,7 +147,7 @@ def test_only_the_latest_endings_are_remembered(story: Story) -> None:
 @pytest.mark.parametrize("ending", [Ending.FINISHED, Ending.FAILED, Ending.CANCELLED])
 def test_a_terminal_event_ends_the_stream(story: Story, ending: Ending) -> None:
     story.starts("x").ends("x", ending)
-    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=ending)
+    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=ending, started_at=1)
     assert story.owner is None
     assert story.effects == (EndRelays("x"),)
 
@@ -174,7 +174,7 @@ def test_an_ending_that_was_not_known_is_refined(story: Story) -> None:
 
 def test_a_missing_stream_is_lost(story: Story) -> None:
     story.starts("x").misses("x")
-    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=Ending.LOST)
+    assert story.stream("x") == StreamRecord("x", ENDED, since=2, ending=Ending.LOST, started_at=1)
     assert story.effects == (EndRelays("x"),)
 
 

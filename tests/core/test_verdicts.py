@@ -149,7 +149,7 @@ def test_a_start_is_released_by_a_cancel_that_was_not_accepted(story: Story, ans
     [
         (None, ConflictVerdict.REAL),
         (RUNNING, ConflictVerdict.REAL),
-        (CANCEL_SENT, ConflictVerdict.REAL),
+        (CANCEL_SENT, ConflictVerdict.RETRY),
         (SETTLING, ConflictVerdict.RETRY),
         (ENDED, ConflictVerdict.RETRY),
     ],

@@ -164,7 +164,7 @@ async def test_a_stranger_is_told_nothing(make_lab: MakeLab) -> None:
     await lab.browser.cancel(running)
     del lab.session.headers["Cookie"]
 
-    for stream_id in (running, finished):
+    for stream_id in (running, finished, "unknown"):
         stranger = await lab.browser.cancel(stream_id)
         assert (stranger.status, stranger.json) == (401, {"error": "Authentication required"})
         assert not stranger.guard
@@ -237,3 +237,32 @@ async def test_an_event_waits_for_an_answer_no_longer_than_the_timeout(make_lab:
 
     assert OWNERSHIP.answer_timeout - 0.1 < tab.at("cancel") - asked < 1.4
     assert answer.json["cancelled"] is True
+
+
+async def test_a_stop_in_a_turns_first_moments_is_not_lost(make_lab: MakeLab, release: str) -> None:
+    """F13: until its agent listens Hermes accepts a cancel and loses it, so it is asked when that is over."""
+    patient = OWNERSHIP.model_copy(update={"cancel_grace": 0.4})
+    pace = Pace(token=0.02, first_token=0.01, unwind=0.05, spoil=0.02, deaf=0.25)
+    lab = await make_lab(release, ownership=patient, pace=pace)
+    session_id, first, tab = await lab.browser.turn("n=400 tag=A")
+
+    stops = await asyncio.gather(lab.browser.cancel(first), lab.browser.cancel(first))
+    started = await lab.browser.start(session_id, "n=2 d=0.005 tag=B")
+
+    assert [stop.json["cancelled"] for stop in stops] == [True, True]
+    assert lab.backend.ledger.cancels[first] == 1
+    assert tab.endings == ["cancel"]
+    assert (await lab.browser.open(started.json["stream_id"]).ended()).text == "B0 B1 "
+
+
+async def test_a_turn_that_ends_before_its_early_stop_is_asked_is_left_alone(make_lab: MakeLab, release: str) -> None:
+    """P1: waiting for a turn to listen is no reason to stop what has ended meanwhile."""
+    patient = OWNERSHIP.model_copy(update={"cancel_grace": 1.0})
+    lab = await make_lab(release, ownership=patient)
+    _, stream_id, _ = await lab.browser.turn("n=4 tag=A")
+
+    stops = await asyncio.gather(lab.browser.cancel(stream_id), lab.browser.cancel(stream_id))
+
+    assert [stop.json["reason"] for stop in stops] == ["finished", "finished"]
+    assert {stop.guard["verdict"] for stop in stops} == {"stale"}
+    assert not lab.backend.ledger.cancels

@@ -208,3 +208,13 @@ async def test_where_health_cannot_be_read_a_start_waits_the_grace(make_lab: Mak
 
     assert started.status == 200
     assert OWNERSHIP.release_grace - 0.05 < started.at - cancelled.at < OWNERSHIP.settle_timeout
+
+
+async def test_a_stranger_is_not_told_whether_a_start_was_held(make_lab: MakeLab) -> None:
+    """P9: a verdict says something about a session that the backend would not tell them about."""
+    lab = await make_lab(password="secret")
+
+    refused = await lab.browser.start("some session", SECOND)
+
+    assert (refused.status, refused.json) == (401, {"error": "Authentication required"})
+    assert not refused.guard

@@ -1,11 +1,19 @@
 """Waiting for one's turn to start."""
 
 import asyncio
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from proxy.guard.start import StartGuard
+from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
+from proxy.http.message import Answer, Body, RequestHead
+from tests.support.notes import Notes, ownership
 from tests.support.virtual_time import in_virtual_time
+
+if TYPE_CHECKING:
+    from proxy.guard.backend import Backend
 
 
 class Queue:
@@ -89,3 +97,26 @@ async def test_nothing_is_kept_of_a_session_without_starts() -> None:
             await queue.start("c", 0, lasts=10)
 
     assert not queue.turns._queues
+
+
+class Slow:
+    """A backend that takes 10 s to refuse a start."""
+
+    async def ask(self, _head: RequestHead, _body: Body) -> Answer:
+        await asyncio.sleep(10)
+        return Answer(400, b"", (), b"{}")
+
+
+@in_virtual_time
+async def test_a_start_behind_one_that_takes_too_long_goes_on_without_its_turn() -> None:
+    """P7: at the limit the request goes on, and it is recorded."""
+    notes = Notes()
+    async with Tasks() as tasks:
+        starts = StartGuard(cast("Backend", Slow()), ownership(notes), tasks, settle_timeout=5.0, report=notes)
+        start = RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}'
+
+        answers = await asyncio.gather(*(starts.answer(*start, takes_turn=True) for _ in range(2)))
+
+    assert [judged.answer.status for judged in answers] == [400, 400]
+    assert asyncio.get_running_loop().time() == 15
+    assert [said["start"] for said in notes.of("start_unordered")] == ["s-2"]

@@ -161,7 +161,11 @@ def test_a_status_that_was_refused_teaches_nothing() -> None:
 
 @pytest.mark.parametrize(("status", "missing"), [(404, True), (200, False), (401, False), (503, False)])
 def test_a_stream_that_could_not_be_opened(status: int, *, missing: bool) -> None:
-    assert is_missing(status) is missing
+    assert is_missing(status, answer(error="stream not found")) is missing
+
+
+def test_a_session_that_is_hidden_from_the_caller_says_nothing_about_its_stream() -> None:
+    assert not is_missing(404, answer(error="Session not found"))
 
 
 # -- health ---------------------------------------------------------------------------------------

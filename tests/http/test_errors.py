@@ -1,4 +1,4 @@
-"""Every error of the tree becomes the JSON that ``interface.md`` describes."""
+"""Every error of the tree becomes JSON: one sentence, and a code."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SPEAKS_EVERY = 0.3
 TITLE_TAKES = 0.2
+START_TAKES = 0.02
 HEARTBEAT = 5.0
 
 
@@ -30,6 +31,7 @@ class Habits:
         unwind: From an accepted cancel to the worker's end; None never.
         event_after: From an accepted cancel to its event; None never (F4).
         answer_after: From a cancel's effect to its answer (F5).
+        finishes: A turn that is cancelled ends as if it had not been: its own end came first (P2).
         lingers: Nothing follows `done` but heartbeats (F6).
         health: `/health` can be read (F3).
     """
@@ -39,6 +41,7 @@ class Habits:
     unwind: float | None
     event_after: float | None
     answer_after: float
+    finishes: bool
     lingers: bool
     health: bool
 
@@ -89,8 +92,11 @@ class Hermes:
     def __init__(self, habits: Habits) -> None:
         self.habits = habits
         self.turns: dict[str, Turn] = {}
-        self.cancels: list[tuple[str, bool]] = []
-        """Streams whose cancel arrived, and whether they were still active."""
+        self.started: set[int] = set()
+        """The numbers of the starts that arrived."""
+        self.overlapping: set[str] = set()
+        """Sessions that had two starts under way at once."""
+        self._starting: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -113,9 +119,12 @@ class Hermes:
         url = urlparse(head.target.decode())
         stream_id = parse_qs(url.query).get("stream_id", [""])[0]
         await asyncio.sleep(0.001)
+        if (b"Cookie", b"stranger") in head.headers:
+            yield _json(401, error="Authentication required")
+            return
         match url.path:
             case "/api/chat/start":
-                yield self._start(json.loads(sent))
+                yield await self._start(json.loads(sent))
             case "/api/chat/cancel":
                 yield await self._cancel(stream_id)
             case "/api/chat/stream":
@@ -126,12 +135,18 @@ class Hermes:
             case "/health":
                 yield self._health()
 
-    def _start(self, fields: dict[str, Any]) -> Stream:
+    async def _start(self, fields: dict[str, Any]) -> Stream:
         session_id = fields["session_id"]
+        self.started.add(fields["number"])
+        if session_id in self._starting:
+            self.overlapping.add(session_id)
+        self._starting.add(session_id)
+        await asyncio.sleep(START_TAKES)
+        self._starting.discard(session_id)
         mine = [turn for turn in self.turns.values() if turn.session_id == session_id]
         for turn in mine:
             if turn.active or (turn.worker and self.habits.fences):
-                return _json(409, error="busy", active_stream_id=turn.stream_id)
+                return _json(409, error="busy", active_stream_id=turn.stream_id, real=turn.active)
         turn = Turn(f"x{len(self.turns) + 1}", session_id, fields["length"])
         turn.poisoned = any(old.worker for old in mine)
         self.turns[turn.stream_id] = turn
@@ -159,7 +174,6 @@ class Hermes:
     async def _cancel(self, stream_id: str) -> Stream:
         turn = self.turns.get(stream_id)
         cancelled = turn is not None and (turn.active or (self.habits.repeats and turn.worker))
-        self.cancels.append((stream_id, bool(turn and turn.active)))
         if turn is not None and turn.active:
             turn.active = False
             self._spawn(self._unwind(turn))
@@ -169,7 +183,9 @@ class Hermes:
     async def _unwind(self, turn: Turn) -> None:
         async def speak(after: float) -> None:
             await asyncio.sleep(after)
-            self._end(turn, "cancel")
+            self._end(turn, "done" if self.habits.finishes else "cancel")
+            if self.habits.finishes:
+                self._say(turn, "stream_end")
             self._close(turn)
 
         if self.habits.event_after is not None:
@@ -227,6 +243,7 @@ class Hermes:
 
     def _close(self, turn: Turn) -> None:
         for tab in turn.tabs:
+            tab.put(b'event: token\ndata: {"text": "said too late"}\n\n')
             tab.put(None)
 
     def _spawn(self, work: Any) -> None:

@@ -39,6 +39,7 @@ class Ledger:
         self._callers: dict[str, str] = {}
         self._known_since: dict[str, int] = {}
         self._heard: set[str] = set()
+        self._overtaken: set[str] = set()  # of which what was told may, or may not, be taken as their end
 
     # -- evidence ---------------------------------------------------------------------------------
 
@@ -59,6 +60,7 @@ class Ledger:
 
     def _supersede(self, earlier: list[Turn], turn: Turn) -> None:
         home = self._desk.locate(turn.stream_id)
+        self._overtaken |= {other.stream_id for other in earlier}
         for other in earlier:
             if other.stream_id in self._known_since and self._desk.locate(other.stream_id) == home:
                 self.over.setdefault(other.stream_id, Ending.SUPERSEDED)
@@ -68,6 +70,8 @@ class Ledger:
 
     def status_read(self, stream_id: str, ending: Ending | None, asked: int) -> None:
         self._heard.add(stream_id)
+        if ending is not None:
+            self._overtaken.add(stream_id)
         if ending is not None and asked >= self._known_since.get(stream_id, 0):
             self.over.setdefault(stream_id, ending)
 
@@ -109,7 +113,7 @@ class Ledger:
         first = self.over.get(stream_id)
         if first in (Ending.FINISHED, Ending.FAILED, Ending.SUPERSEDED):
             assert cancel.overtaken_by is not None, f"P2: {stream_id} was {first}"
-        elif stream_id not in self.muddled:
+        elif stream_id not in self.muddled | self._overtaken:
             assert cancel.overtaken_by in (None, Ending.LOST), f"P2: nothing overtook the cancel of {stream_id}"
         self.settling[stream_id] = Settling(self._callers[stream_id], deadline)
 

@@ -199,7 +199,6 @@ class Ownership(RuleBasedStateMachine):
     def somebody_is_answered_at_once(self, pick: int) -> None:
         """An answer that nothing came before is the truth."""
         if turn := self.pick_turn(pick):
-            self.now += 1
             self.status_of(turn, named=False)()
             if turn.running:
                 assert not isinstance(self.desk.verdict_on(turn.stream_id), Stale), (
@@ -208,6 +207,7 @@ class Ownership(RuleBasedStateMachine):
 
     def status_of(self, turn: Turn, *, named: bool) -> Callable[[], None]:
         """The arrival of what the backend says now."""
+        self.now += 1
         asked, session_id = self.now, turn.session_id
         active, journal = turn.running, turn.journal
 
@@ -350,5 +350,5 @@ class Ownership(RuleBasedStateMachine):
 
 TestOwnership: Any = Ownership.TestCase
 TestOwnership.settings = settings(
-    max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

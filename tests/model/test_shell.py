@@ -41,6 +41,7 @@ AT_LAST = 40.0
 """Seconds after which everything that is bounded has come to its end."""
 
 picks = st.integers(0, 1 << 16)
+lengths = st.sampled_from([0.3, 1.5, 60.0])
 spans = st.sampled_from([0.0, 0.001, 0.02, 0.1, 0.3, 1.0, 6.0])
 
 
@@ -68,6 +69,18 @@ class Tab:
         return [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
 
 
+@dataclass(eq=False)
+class Asked:
+    """A start or a cancel, and what its browser was told."""
+
+    number: int
+    call: str
+    caller: str
+    answer: Judged | None = None
+    broken: bool = False
+    """The proxy ended while it was under way."""
+
+
 class Shell(RuleBasedStateMachine):
     """Browsers, the guard, and a backend, on one loop."""
 
@@ -77,6 +90,7 @@ class Shell(RuleBasedStateMachine):
         unwind=st.sampled_from([0.05, 0.4, 3.0, None]),
         event_after=st.sampled_from([0.0, 0.01, 0.3, 2.0, None]),
         answer_after=st.sampled_from([0.0, 0.01, 0.3, 2.0]),
+        finishes=st.booleans(),
         lingers=st.booleans(),
         health=st.booleans(),
     )
@@ -90,21 +104,43 @@ class Shell(RuleBasedStateMachine):
         self.hermes = Hermes(Habits(**habits))
         self.tabs: dict[Tab, asyncio.Task[Any]] = {}
         self.requests: list[asyncio.Task[Any]] = []
+        self.asked: list[Asked] = []
+        self.restarts = 0
         self._run(self._open_proxy())
 
     # -- what happens -----------------------------------------------------------------------------
 
-    @rule(session=st.sampled_from(SESSIONS), length=st.sampled_from([0.3, 1.5, 60.0]))
+    @rule(session=st.sampled_from(SESSIONS), length=lengths)
     def start(self, session: str, length: float) -> None:
-        body = json.dumps({"session_id": session, "length": length}).encode()
-        self._request(self.handler.starts.answer(_head("POST", "/api/chat/start"), body, takes_turn=True))
+        body = json.dumps({"session_id": session, "length": length, "number": len(self.asked)}).encode()
+        self._ask("start", "me", self.handler.starts.answer(_head("POST", "/api/chat/start"), body, takes_turn=True))
 
     @precondition(lambda self: self.hermes.turns)
-    @rule(pick=picks, caller=st.sampled_from(["me", "me", "you"]))
+    @rule(pick=picks, caller=st.sampled_from(["me", "you"]))
     def stop(self, pick: int, caller: str) -> None:
-        stream_id = self._pick(pick)
-        head = _head("GET", f"/api/chat/cancel?stream_id={stream_id}", ((b"Cookie", caller.encode()),))
-        self._request(self.handler.cancels.answer(head, stream_id))
+        self._stop(self._pick(pick), caller)
+
+    @rule(session=st.sampled_from(SESSIONS), presses=st.integers(1, 3), before=spans, length=lengths)
+    def stop_then_send(self, session: str, presses: int, before: float, length: float) -> None:
+        """What people do, at any speed: a turn is watched, stopped, and followed by another one."""
+        self.start(session, 60.0)
+        self._run(asyncio.sleep(0.5))
+        if not self.hermes.turns:
+            return
+        turn = list(self.hermes.turns.values())[-1]
+        self.open_tab(pick=1)
+        self._run(asyncio.sleep(0.5))
+        for _ in range(presses):
+            self._stop(turn.stream_id, "me")
+        self._run(asyncio.sleep(before))
+        self.start(turn.session_id, length)
+
+    @precondition(lambda self: self.hermes.turns)
+    @rule(presses=st.integers(1, 2), pick=picks)
+    def meddle(self, presses: int, pick: int) -> None:
+        """Somebody else presses Stop, on whatever they know of."""
+        for _ in range(presses):
+            self._stop(self._pick(pick), "stranger")
 
     @precondition(lambda self: self.hermes.turns)
     @rule(pick=picks)
@@ -133,9 +169,12 @@ class Shell(RuleBasedStateMachine):
     def wait(self, span: float) -> None:
         self._run(asyncio.sleep(span))
 
-    @rule()
-    def restart_the_proxy(self) -> None:
+    @rule(chance=st.integers(0, 9))
+    def restart_the_proxy(self, chance: int) -> None:
+        if chance:
+            return
         self._close_proxy()
+        self.restarts += 1
         self._run(self._open_proxy())
 
     # -- what must hold ---------------------------------------------------------------------------
@@ -145,6 +184,7 @@ class Shell(RuleBasedStateMachine):
             return
         try:
             self._run(asyncio.sleep(AT_LAST))
+            self._report("looked_at_last")
             self._check()
         finally:
             self._close_proxy()
@@ -156,8 +196,28 @@ class Shell(RuleBasedStateMachine):
         assert not self.mistakes, "the guard made a mistake, and went on without (P8)"
         assert [violation.sentence for violation in verify(self.reports)] == []
         assert all(request.done() for request in self.requests), "something waits for ever (P7)"
+        for asked in self.asked:
+            self._check_answer(asked)
+        self._check_overlaps()
         for tab in self.tabs:
             self._check_tab(tab)
+
+    def _check_answer(self, asked: Asked) -> None:
+        if asked.call == "start" and not asked.broken:
+            assert asked.number in self.hermes.started, "a start was lost with its browser (P10)"
+        if asked.answer is None:
+            return
+        if asked.caller == "stranger":
+            assert asked.answer.answer.status == 401, "a stranger was answered (P9)"
+        fields = json.loads(asked.answer.answer.body)
+        unwinds = self.hermes.habits.unwind is not None and self.hermes.habits.unwind < 1.0
+        patient = unwinds and self.hermes.habits.answer_after < 1.0 and not self.restarts
+        if asked.call == "start" and asked.answer.answer.status == 409 and patient:
+            assert fields["real"], f"a spurious 409, for {fields['active_stream_id']} (F2)"
+
+    def _check_overlaps(self) -> None:
+        unordered = any('"start_unordered"' in line for line in self.reports)
+        assert unordered or self.restarts or not self.hermes.overlapping, "starts ran side by side"
 
     def _check_tab(self, tab: Tab) -> None:
         endings = [event for event in tab.events if event in {"stream_end", "cancel"}]
@@ -180,6 +240,8 @@ class Shell(RuleBasedStateMachine):
     def _close_proxy(self) -> None:
         for task in (*self.tabs.values(), *self.requests):
             task.cancel()
+        for asked in self.asked:
+            asked.broken = asked.broken or asked.answer is None
         self._run(asyncio.wait([*self.tabs.values(), *self.requests, self._spawn(asyncio.sleep(0))]))
         self.tabs.clear()
         self.requests.clear()
@@ -194,8 +256,18 @@ class Shell(RuleBasedStateMachine):
         streams = list(self.hermes.turns)
         return streams[-1] if pick % 2 else streams[pick // 2 % len(streams)]
 
-    def _request(self, work: Coroutine[Any, Any, Judged]) -> None:
-        self.requests.append(self._spawn(work))
+    def _stop(self, stream_id: str, caller: str) -> None:
+        head = _head("GET", f"/api/chat/cancel?stream_id={stream_id}", ((b"Cookie", caller.encode()),))
+        self._ask("cancel", caller, self.handler.cancels.answer(head, stream_id))
+
+    def _ask(self, call: str, caller: str, work: Coroutine[Any, Any, Judged]) -> None:
+        asked = Asked(len(self.asked), call, caller)
+        self.asked.append(asked)
+        self.requests.append(self._spawn(self._answered(asked, work)))
+        self._run(asyncio.sleep(0))
+
+    async def _answered(self, asked: Asked, work: Coroutine[Any, Any, Judged]) -> None:
+        asked.answer = await work
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         return self.loop.create_task(work)
@@ -227,5 +299,5 @@ def _head(method: str, target: str, headers: RawHeaders = ()) -> RequestHead:
 
 TestShell = Shell.TestCase
 TestShell.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=120, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
 )

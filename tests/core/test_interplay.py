@@ -1,0 +1,79 @@
+"""Evidence in unlucky orders: late answers, merged sessions, streams that only a cancel told of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy.core.records import Ending, SessionRecord, StreamRecord, StreamState
+from proxy.core.verdicts import Forward, Stale, judge_cancel
+
+if TYPE_CHECKING:
+    from tests.core.conftest import Story
+
+RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
+
+
+def test_a_status_asked_for_before_the_next_start_does_not_undo_that_start(story: Story) -> None:
+    story.starts("x").misses("x").starts("y").status("x", active=True, asked=2.5)
+    assert story.owner == "y"
+    assert story.stream("y").state is RUNNING
+
+
+def test_an_unknown_streams_status_asked_for_before_a_start_does_not_undo_it(story: Story) -> None:
+    story.starts("y").status("x", active=True, asked=0.5)
+    assert story.owner == "y"
+
+
+@pytest.mark.parametrize("state", StreamState)
+def test_a_session_that_is_returned_to_has_not_moved(story: Story, state: StreamState) -> None:
+    streams = story.reaches("x", state).record.streams
+    story.moves_to("t").adopts(*streams)
+    assert story.record == SessionRecord("s", streams)
+
+
+def test_an_adopted_stream_is_superseded_by_a_later_one(story: Story) -> None:
+    """P1: else its cancel is forwarded once its successor has ended."""
+    story.starts("y").adopts(StreamRecord("x", RUNNING, 0.5, began=0.5)).ends("y")
+    assert judge_cancel(story.record, "x", "anybody") == Stale(Ending.SUPERSEDED)
+
+
+def test_an_adopted_stream_that_began_later_owns_the_session(story: Story) -> None:
+    story.starts("w").adopts(StreamRecord("x", RUNNING, 1.5, began=1.5))
+    assert judge_cancel(story.record, "x", "anybody") == Forward()
+    assert judge_cancel(story.record, "w", "anybody") == Stale(Ending.SUPERSEDED, active_stream_id="x")
+
+
+def test_a_stream_that_both_records_know_is_kept_once(story: Story) -> None:
+    story.starts("x").adopts(StreamRecord("x", ENDED, 2, Ending.FINISHED))
+    assert [stream.stream_id for stream in story.record.streams] == ["x"]
+
+
+def test_adopted_endings_are_bounded_too(story: Story) -> None:
+    """P7: every buffer has a size."""
+    for number in range(SessionRecord.KEPT_ENDINGS):
+        story.starts(f"y{number}").ends(f"y{number}")
+    story.adopts(*(StreamRecord(f"x{n}", ENDED, 0, Ending.FINISHED) for n in range(SessionRecord.KEPT_ENDINGS)))
+    assert len(story.record.streams) == SessionRecord.KEPT_ENDINGS
+
+
+@pytest.mark.parametrize("told", ["starts", "conflicts"])
+def test_a_start_proves_a_stream_whose_cancel_came_first(story: Story, told: str) -> None:
+    story.starts("w").cancels("x")
+    story.starts("x") if told == "starts" else story.conflicts_with("x")
+    assert story.stream("w").ending is Ending.SUPERSEDED
+    assert story.fails("x").owner == "x"
+
+
+def test_an_unproven_stream_does_not_own_the_session(story: Story) -> None:
+    """P8: a cancel proves nothing; the owner's Stop is still forwarded."""
+    story.starts("y").cancels("x")
+    assert story.owner == "y"
+    assert judge_cancel(story.record, "y", "anybody") == Forward()
+
+
+def test_a_journal_read_while_a_cancel_is_on_its_way_counts(story: Story) -> None:
+    """P1: the cancel fails; the end that was seen meanwhile stands."""
+    story.starts("x").cancels("x").status("x", active=False, ending=Ending.FINISHED).fails("x")
+    assert judge_cancel(story.record, "x", "anybody") == Stale(Ending.FINISHED)
