@@ -237,4 +237,5 @@ async def _listening(settings: Settings, handler: Handler) -> AsyncIterator[str]
         yield url
     finally:
         listener.close()
+        server.pre_shutdown()  # without it, idle connections would be waited for as well
         await server.shutdown(_CLOSING)

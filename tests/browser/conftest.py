@@ -1,7 +1,7 @@
 """The demo's page in a real browser: one Chromium for all tests here, and a fresh profile for each.
 
-A module that reaches the backend by another way (through the proxy, say) redefines `page_url`;
-everything else stays as it is. All tests of this folder share one event loop, as the browser does:
+A module that reaches the backend by another way redefines `page_url`, to be `guarded_url` for the way
+through the proxy; everything else stays as it is. All tests of this folder share one event loop, as the browser does:
 their fixtures name it with ``loop_scope="session"``.
 """
 
@@ -23,7 +23,9 @@ from playwright.async_api import (
     async_playwright,
 )
 
-from proxy.demo import RELEASES, Backend, Pace
+from proxy.app import running
+from proxy.config import ListenSettings, Settings, UpstreamSettings
+from proxy.demo import RELEASES, Backend, CancelOrder, Pace
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
@@ -84,6 +86,11 @@ class DemoPage:
 
     async def until_idle(self) -> None:
         await self.until("!demo.state().busy && !demo.state().queue.length")
+
+    async def until_answered(self) -> None:
+        """Waits until every Stop has its answer."""
+        count = "demo.timeline().filter(e => e.kind === 'cancel.{}').length"
+        await self.until(f"{count.format('asked')} === {count.format('answered')}")
 
     async def until_text(self, word: str) -> None:
         """Waits until the page shows a word of an answer."""
@@ -150,10 +157,32 @@ def pace() -> Pace:
     return Pace()
 
 
+@pytest.fixture
+def order() -> CancelOrder:
+    """Which of a cancel's event and answer the backend sends first (F5); a test may parametrize this."""
+    return CancelOrder.EVENT_FIRST
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def backend(release: str, pace: Pace) -> AsyncIterator[Backend]:
-    async with Backend(release, pace=pace) as running:
-        yield running
+async def backend(release: str, pace: Pace, order: CancelOrder) -> AsyncIterator[Backend]:
+    async with Backend(release, pace=pace, order=order) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def guarded_url(backend: Backend) -> AsyncIterator[str]:
+    """The proxy in front of the backend, with the settings it is shipped with; no internal error may be left."""
+    errors: list[dict[str, object]] = []
+
+    def report(event: str, /, **fields: object) -> None:
+        if event == "internal_error":
+            errors.append(fields)
+
+    settings = Settings(listen=ListenSettings(port=0), upstream=UpstreamSettings(url=backend.url))
+    async with running(settings, report) as proxy:
+        backend.guarded = proxy.url
+        yield proxy.url
+    assert errors == []
 
 
 @pytest.fixture
