@@ -93,5 +93,7 @@ class Exchange:
             await self._write(data)
 
     async def _write(self, data: bytes) -> None:
+        if self._writer.transport.is_closing():  # asyncio drops what is written then, and uvloop raises RuntimeError
+            raise ConnectionResetError("the client is gone")
         self._writer.write(data)
         await self._writer.drain()

@@ -1,0 +1,119 @@
+"""The whole proxy in front of the stand-in, over real TCP and on both event loops, and what was measured there."""
+
+import asyncio
+import contextlib
+import statistics
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import aiohttp
+import pytest
+import uvloop
+
+from proxy.app import Running, running
+from proxy.config import LaneSettings, ListenSettings, RelaySettings, Settings, UpstreamSettings
+from proxy.demo import Backend
+from proxy.demo.ledger import ConnectionRecord
+from tests.support.lab import FAST, OWNERSHIP, Lab
+from tests.support.raw import RawBrowser
+
+MEASURED = pytest.StashKey[dict[str, list[float]]]()
+
+Measure = Callable[[str, float], None]
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run every test here on both event loops."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was measured, since a promise with a number is kept or not by more than its assertion."""
+    for what, seconds in sorted(config.stash.get(MEASURED, {}).items()):
+        median, worst = statistics.median(seconds) * 1000, max(seconds) * 1000
+        terminalreporter.write_line(f"{what}: median {median:.1f} ms, worst {worst:.1f} ms of {len(seconds)}")
+
+
+@pytest.fixture
+def measure(request: pytest.FixtureRequest) -> Measure:
+    """Takes a measurement of so many seconds, to be summed up at the end."""
+    measured = request.config.stash.setdefault(MEASURED, {})
+
+    def note(what: str, seconds: float) -> None:
+        measured.setdefault(what, []).append(seconds)
+
+    return note
+
+
+class Stage(Lab):
+    """A lab with browsers of bare sockets besides."""
+
+    def __init__(self, backend: Backend, session: aiohttp.ClientSession, proxy: Running) -> None:
+        super().__init__(backend, session)
+        self.guarded_by(proxy)
+        self.port = int(proxy.url.rpartition(":")[2])
+        self.raw: list[RawBrowser] = []
+
+    async def raw_browser(self, port: int | None = None, *, receive_buffer: int | None = None) -> RawBrowser:
+        browser = RawBrowser(port or self.port, receive_buffer=receive_buffer)
+        self.raw.append(browser)
+        await browser.connect()
+        return browser
+
+    def streams(self) -> list[ConnectionRecord]:
+        """The backend's connections that carry, or carried, a turn's stream."""
+        return [record for record in self.backend.ledger.connections if record.path == "/api/chat/stream"]
+
+    async def gone(self, within: float) -> None:
+        """Waits until no client of an event stream is left at the backend, as its sockets tell."""
+        ledger = self.backend.ledger
+        await ledger.until(lambda: not ledger.open_streams, within)
+
+
+MakeStage = Callable[..., Awaitable[Stage]]
+
+
+@pytest.fixture
+async def make_stage() -> AsyncIterator[MakeStage]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(
+            release: str = "v0.52.262",
+            *,
+            relay: RelaySettings | None = None,
+            relays: int = 80,
+            **options: Any,
+        ) -> Stage:
+            options.setdefault("pace", FAST)
+            backend = await stack.enter_async_context(Backend(release, **options))
+            # Validated, the lanes would come to 127 at most, which is what Hermes has threads for.
+            lanes = LaneSettings.model_construct(control=16, calls=24, relays=relays)
+            settings = Settings(
+                listen=ListenSettings(port=0),
+                upstream=UpstreamSettings(url=backend.url).model_copy(update={"lanes": lanes}),
+                ownership=OWNERSHIP,
+                relay=relay or RelaySettings(),
+            )
+            connector = aiohttp.TCPConnector(limit=0)
+            session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+            reports: list[tuple[str, dict[str, object]]] = []
+
+            def report(event: str, /, **fields: object) -> None:
+                reports.append((event, fields))
+
+            proxy = await stack.enter_async_context(running(settings, report))
+            stage = Stage(backend, session, proxy)
+            stage.reports = reports
+            stack.push_async_callback(_leave, stage)
+            return stage
+
+        yield make
+
+
+async def _leave(stage: Stage) -> None:
+    for browser in stage.raw:
+        browser.close()
+    for tab in (*stage.browser.tabs, *stage.direct.tabs):
+        await tab.leave()

@@ -1,0 +1,256 @@
+"""The proxy as a whole: where it listens, what it announces, and how it begins and ends."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+
+from proxy.app import demo, running, serve
+from proxy.config import LaneSettings, ListenSettings, Settings, TlsSettings, TraceSettings, UpstreamSettings, UserError
+from proxy.demo import Backend
+from proxy.http.lanes import Lane
+from proxy.ops import log
+from tests.support.lab import FAST, PATIENCE, Browser, Lab
+
+ANYWHERE = ListenSettings(port=0)
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Backend]:
+    async with Backend(pace=FAST) as running_backend:
+        yield running_backend
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays_pytests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "configure", lambda _format, _level: None)
+
+
+def in_front_of(backend: Backend, *, listen: ListenSettings = ANYWHERE, lanes: LaneSettings | None = None) -> Settings:
+    return Settings(listen=listen, upstream=UpstreamSettings(url=backend.url, lanes=lanes or LaneSettings()))
+
+
+def nobody(_event: str, /, **_fields: object) -> None:
+    """Takes no note."""
+
+
+class Command:
+    """A run of the whole proxy, as the command line starts it."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self._started = asyncio.Event()
+
+    def announce(self, line: str) -> None:
+        self.said.append(line)
+        self._started.set()
+
+    async def started(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await self._started.wait()
+
+
+async def whether_authenticated(session: aiohttp.ClientSession, base: str, **options: Any) -> bool:
+    async with session.get(f"{base}/api/auth/status", **options) as response:
+        return bool((await response.json())["auth_enabled"])
+
+
+async def test_it_is_told_where_it_listens(backend: Backend, session: aiohttp.ClientSession) -> None:
+    async with running(in_front_of(backend), nobody) as proxy:
+        assert proxy.url.startswith("http://127.0.0.1:")
+        assert not proxy.url.endswith(":0")
+        assert await whether_authenticated(session, proxy.url) is False
+
+
+async def test_it_listens_with_tls(backend: Backend, session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    tls = TlsSettings(cert=tmp_path / "cert.pem", key=tmp_path / "key.pem")
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    async with running(in_front_of(backend, listen=ListenSettings(port=0, tls=tls)), nobody) as proxy:
+        assert proxy.url.startswith("https://127.0.0.1:")
+        assert await whether_authenticated(session, proxy.url, ssl=trusting) is False
+
+
+async def test_it_listens_on_a_unix_socket(backend: Backend, tmp_path: Path) -> None:
+    path = tmp_path / "guard.sock"
+
+    async with (
+        running(in_front_of(backend, listen=ListenSettings(unix=path)), nobody) as proxy,
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+    ):
+        assert proxy.url == f"unix://{path}"
+        assert await whether_authenticated(session, "http://hermes") is False
+
+
+async def test_a_port_that_is_taken_is_an_error(backend: Backend) -> None:
+    with pytest.raises(OSError, match="address already in use"):
+        async with running(in_front_of(backend, listen=ListenSettings(port=backend.port)), nobody):
+            pass
+
+
+async def test_a_lane_has_the_slots_it_was_given(backend: Backend, session: aiohttp.ClientSession) -> None:
+    """F7: the next stream is refused at once, and a call is not."""
+    lanes = LaneSettings(control=1, calls=1, relays=1)
+
+    async with running(in_front_of(backend, lanes=lanes), nobody) as proxy:
+        browser = Browser(proxy.url, session)
+        tab = browser.watch("/api/sessions/events")
+        await tab.until(lambda tab: tab.status == 200 or proxy.lanes.in_use(Lane.RELAYS) == 1)
+        refused = await browser.call("GET", "/api/sessions/events")
+        called = await browser.call("GET", "/api/auth/status")
+        await tab.leave()
+
+    assert (refused.status, refused.json["code"]) == (503, "no_capacity")
+    assert called.status == 200
+
+
+async def test_it_may_begin_before_the_backend_does(session: aiohttp.ClientSession) -> None:
+    """502 until then, and no restart needed."""
+    backend = Backend(pace=FAST)
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    settings = Settings(listen=ANYWHERE, upstream=UpstreamSettings(url=f"http://127.0.0.1:{port}"))
+
+    async with running(settings, nobody) as proxy:
+        browser = Browser(proxy.url, session)
+        before = await browser.call("GET", "/api/auth/status")
+        await backend.start(port=port)
+        after = await browser.call("GET", "/api/auth/status")
+    await backend.close()
+
+    assert (before.status, before.json["code"]) == (502, "backend_unreachable")
+    assert after.status == 200
+
+
+async def test_its_end_leaves_nothing_behind(backend: Backend, session: aiohttp.ClientSession) -> None:
+    """P6: with a stream still open, and what was cancelled still settling."""
+    lab = Lab(backend, session)
+    async with running(in_front_of(backend), lab.report) as proxy:
+        lab.guarded_by(proxy)
+        _, cancelled, _ = await lab.browser.turn()
+        await lab.browser.turn()
+        await lab.browser.cancel(cancelled)
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < PATIENCE
+
+    await backend.ledger.until(lambda: not backend.ledger.open_streams)
+    for tab in lab.browser.tabs:
+        await tab.ended()
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await lab.browser.call("GET", "/api/auth/status")
+
+
+async def test_a_settled_cancel_leaves_its_receipt(backend: Backend, session: aiohttp.ClientSession) -> None:
+    lab = Lab(backend, session)
+    async with running(in_front_of(backend), lab.report) as proxy:
+        lab.guarded_by(proxy)
+        _, stream_id, tab = await lab.browser.turn()
+        answer = await lab.browser.cancel(stream_id)
+        await tab.ended()
+        await lab.until_reported("cancel_settled")
+
+        (settled,) = lab.reported("cancel_settled")
+        assert settled["cancel"] == answer.guard["cancel-id"]
+        assert settled["stream"] == stream_id
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_serves_until_it_is_told_to_stop(
+    backend: Backend, session: aiohttp.ClientSession, number: signal.Signals
+) -> None:
+    command = Command()
+    settings = in_front_of(backend)
+    serving = asyncio.create_task(serve(settings, started=command.announce))
+    await command.started()
+    (line,) = command.said
+    url = line.rpartition(" on ")[2]
+    assert line == f"guarding {backend.url} on {url}"
+    assert await whether_authenticated(session, url) is False
+
+    os.kill(os.getpid(), number)
+
+    async with asyncio.timeout(PATIENCE):
+        await serving
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await whether_authenticated(session, url)
+
+
+async def test_it_keeps_a_trace_where_it_is_told_to(
+    backend: Backend, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """With the limits in force, which `verify` measures by."""
+    path = tmp_path / "trace.jsonl"
+    command = Command()
+    settings = in_front_of(backend).model_copy(update={"trace": TraceSettings(path=path)})
+    serving = asyncio.create_task(serve(settings, started=command.announce))
+    await command.started()
+    lab = Lab(backend, session)
+    lab.browser = Browser(command.said[0].rpartition(" on ")[2], session)
+    _, stream_id, tab = await lab.browser.turn("n=2 tag=A")
+    await tab.ended()
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(PATIENCE):
+        await serving
+
+    begun, *events = [json.loads(line) for line in path.read_text().splitlines()]
+    assert begun["event"] == "trace_begun"
+    assert begun["settings"]["settle_timeout"] == settings.ownership.settle_timeout
+    assert [event["why"] for event in events if event["event"] == "relay_ended"] == ["terminal event"]
+    assert [event["stream"] for event in events if event["event"] == "relay_opened"] == [stream_id]
+
+
+async def test_a_trace_that_cannot_be_written_is_an_error(backend: Backend, tmp_path: Path) -> None:
+    trace = TraceSettings(path=tmp_path / "missing" / "trace.jsonl")
+
+    with pytest.raises(UserError, match=r"trace\.path: .*cannot be written"):
+        await serve(in_front_of(backend).model_copy(update={"trace": trace}))
+
+
+@pytest.mark.parametrize("command", [serve, demo])
+async def test_without_its_c_extensions_it_does_not_run(monkeypatch: pytest.MonkeyPatch, command: Any) -> None:
+    """The person at the command line is told, in a sentence."""
+    monkeypatch.setenv("AIOHTTP_NO_EXTENSIONS", "1")
+    release = ("v0.52.262",) if command is demo else ()
+
+    with pytest.raises(UserError, match="AIOHTTP_NO_EXTENSIONS is set"):
+        await command(*release, Settings(listen=ANYWHERE))
+
+
+async def test_a_demo_is_a_backend_and_the_proxy_in_front_of_it(session: aiohttp.ClientSession) -> None:
+    command = Command()
+    playing = asyncio.create_task(demo("v0.51.195", Settings(listen=ANYWHERE), started=command.announce))
+    await command.started()
+    assert "v0.51.195" in command.said[0]
+    guarded, direct = (line.split()[-1].rstrip("/") for line in command.said[1:])
+
+    for base in (guarded, direct):
+        async with session.get(f"{base}/demo/config.json") as response:
+            config = await response.json()
+        assert config["release"] == "v0.51.195"
+        assert (config["direct"], config["guarded"]) == (direct, guarded)
+
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(PATIENCE):
+        await playing
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await whether_authenticated(session, direct)
