@@ -25,6 +25,9 @@ GIVEN_UP = 5.0
 """The kernel's keep-alive is set in whole seconds, and it looks when a probe or a retransmission is due."""
 
 ESTABLISHED = "01"
+IDLE = 4
+"""Connections that the proxy keeps for another request."""
+
 REQUEST = b"GET /api/auth/status HTTP/1.1\r\nHost: hermes\r\n\r\n"
 
 Leave = Callable[[RawBrowser], None]
@@ -193,3 +196,20 @@ async def test_any_other_event_stream_ends_with_its_browser(
     await stage.gone(CI)
 
     measure("orphan, other event streams", time.monotonic() - since)
+
+
+async def test_browsers_that_leave_before_they_are_answered_leave_nothing(
+    make_stage: MakeStage, behaviour: Behaviour, leave: Leave
+) -> None:
+    """Nor do those that come and go without a word."""
+    stage, target = await begin(make_stage, behaviour)
+    ledger = stage.backend.ledger
+    for browser in [await stage.raw_browser() for _ in range(20)]:
+        await browser.get(target)
+        leave(browser)
+    for browser in [await stage.raw_browser() for _ in range(20)]:
+        leave(browser)
+
+    await stage.browser.call("GET", "/api/auth/status")  # whoever came before has been met by now
+    await ledger.until(lambda: len(ledger.open_connections) <= IDLE, CI)
+    await check_the_turn_goes_on(stage, target)

@@ -6,6 +6,8 @@ const FIRST = "hello n=80 d=0.1 tag=A";
 const SECOND = "second n=12 d=0.1 tag=B";
 const WORDS = Array.from({ length: 12 }, (_, n) => `B${n}`);
 const STOP_AFTER = 2000;
+/** A quick finger, in ms: the cancelled worker still unwinds, and the Stop has been answered. */
+const QUICK = 40;
 const LOOK_EVERY = 150;
 const LOOK_FOR = 15_000;
 /** One look may fall between the server's end of a turn and its last event; this many in a row may not. */
@@ -102,7 +104,10 @@ export async function stopThenSend(when, { chat, timeline, onProgress }) {
   onProgress("Stopped, and sent the next message. Watching …");
   const idle = chat.belief.idle();
   void chat.stop();
-  if (when === "idle") await Promise.race([idle, pause(LOOK_FOR)]);
+  if (when === "idle") {
+    await Promise.race([idle, pause(LOOK_FOR)]);
+    await pause(QUICK);
+  }
   void chat.send(SECOND);
   const seen = await watch(chat, since);
   const refusals = timeline.entries.filter((e) => e.kind === "start.answered" && e.status === 409).length;
