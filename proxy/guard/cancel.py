@@ -235,6 +235,8 @@ class CancelGuard:
                 return None
         stream = await self._ownership.stream(stream_id)
         reason = stream.ending if stream and stream.ending and stale.reason is Ending.UNKNOWN else stale.reason
+        if reason is Ending.UNKNOWN:
+            reason = Ending.LOST  # the backend answers this caller, and knows nothing of the stream's end
         body = answers.stale_cancel(stream_id, reason, stale.active_stream_id)
         return Judged(confirmed.with_body(body), "stale", reason, cancel_id)
 

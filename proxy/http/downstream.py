@@ -140,7 +140,8 @@ class Downstream(web.RequestHandler):
         if isinstance(exc, HttpProcessingError):
             return refusal(exc)
         if not isinstance(exc, ConnectionError):
-            log.error("%s %s failed", request.method, request.raw_path, exc_info=exc)
+            path = request.raw_path.partition("?")[0]  # a query may hold what nobody else should read
+            log.error("%s %s failed", request.method, path, exc_info=exc)
         return ProxyError("The proxy failed to handle this request.")
 
     def _pause_transport_reading(self) -> None:

@@ -19,11 +19,14 @@ QUIET = 1000.0
 
 async def crowd(stage: Stage, target: str, count: int) -> list[RawBrowser]:
     """So many browsers, each of which has seen its stream begin."""
-    browsers = [await stage.raw_browser() for _ in range(count)]
-    for browser in browsers:
-        await browser.get(target)
-    for browser in browsers:
-        await browser.until(b"text/event-stream")
+    browsers: list[RawBrowser] = []
+    while len(browsers) < count:  # no more at once than the stand-in's backlog takes
+        coming = [await stage.raw_browser() for _ in range(min(50, count - len(browsers)))]
+        for browser in coming:
+            await browser.get(target)
+        for browser in coming:
+            await browser.until(b"text/event-stream")
+        browsers += coming
     return browsers
 
 

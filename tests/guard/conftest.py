@@ -46,12 +46,14 @@ async def make_lab() -> AsyncIterator[MakeLab]:
             )
             lab = Lab(backend, session)
             lab.guarded_by(await stack.enter_async_context(running(settings, lab.report)))
-            stack.push_async_callback(_leave, lab)
+            stack.push_async_callback(_leave, lab, ownership)
             return lab
 
         yield make
 
 
-async def _leave(lab: Lab) -> None:
+async def _leave(lab: Lab, ownership: OwnershipSettings) -> None:
+    """Every browser leaves, and the lab's own trace is checked for P1 to P10."""
     for tab in (*lab.browser.tabs, *lab.direct.tabs):
         await tab.leave()
+    assert lab.broken_promises(ownership) == []

@@ -6,6 +6,7 @@ in any order; what the promises forbid is checked against what has been delivere
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, settings
@@ -119,7 +120,10 @@ class Ownership(RuleBasedStateMachine):
             self.introduce(session_id, turn, seen.StartConflicted(self.now, outcome))
             assert outcome not in self.ledger.over or outcome in self.ledger.cancels, "F2: a spurious 409"
         else:
-            assert not turn.running or outcome in self.ledger.muddled, "F2: a conflict with a running turn is real"
+            stream = known.stream(outcome)
+            undecided = stream is not None and stream.state is StreamState.CANCEL_SENT  # it is tried again then
+            excused = undecided or outcome in self.ledger.muddled
+            assert not turn.running or excused, "F2: a conflict with a running turn is real"
 
     @rule(times=st.integers(1, 2))
     def the_backend_starts(self, times: int) -> None:
@@ -350,5 +354,9 @@ class Ownership(RuleBasedStateMachine):
 
 TestOwnership: Any = Ownership.TestCase
 TestOwnership.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    derandomize=bool(os.environ.get("CI")),  # a build should not fail for what another one did not look at
+    max_examples=200,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )

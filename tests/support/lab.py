@@ -11,6 +11,7 @@ import aiohttp
 from proxy.app import Running
 from proxy.config import OwnershipSettings
 from proxy.demo import Backend, Pace
+from proxy.ops.verify import verify
 
 PATIENCE = 10.0
 UNHURRIED = Pace(token=0.01, first_token=0.01, unwind=0.5, spoil=0.02, gap=0.005)
@@ -163,17 +164,28 @@ class Lab:
         self.direct = Browser(backend.url, session)
         self.browser = self.direct
         self.reports: list[tuple[str, dict[str, object]]] = []
+        self.trace: list[str] = []
         self.changed = asyncio.Event()
 
     def guarded_by(self, proxy: Running) -> None:
         self.browser = Browser(proxy.url, self.session)
 
+    def broken_promises(self, settings: OwnershipSettings) -> list[str]:
+        """What `verify` finds in this lab's trace; the 100 ms of P6 are measured where nothing else runs."""
+        if self.reported("internal_error"):
+            return []
+        bounds = settings.model_dump()
+        begun = {"t": 0.0, "event": "trace_begun", "run": "lab", "part": 1, "time": 0.0, "settings": bounds}
+        found = verify([json.dumps(begun), *self.trace])
+        return [f"{one.promise}: {one.sentence}" for one in found if one.promise != "P6"]
+
     def reported(self, event: str) -> list[dict[str, object]]:
         return [fields for name, fields in self.reports if name == event]
 
     def report(self, event: str, /, **fields: object) -> None:
-        """Takes note, as `proxy.guard.reporting.Report`."""
+        """Takes note, as `proxy.guard.reporting.Report`, and keeps a trace."""
         self.reports.append((event, fields))
+        self.trace.append(json.dumps({"t": asyncio.get_running_loop().time(), "event": event, **fields}))
         self.changed.set()
 
     async def until_reported(self, event: str, count: int = 1) -> None:
