@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 from proxy.hermes.contract import HEALTH_PATH, STATUS_PATH
-from proxy.http.forward import hold
-from proxy.http.headers import RawHeaders, end_to_end, without
+from proxy.http.forward import exchange
+from proxy.http.headers import RawHeaders, without
 from proxy.http.lanes import Lane
 from proxy.http.message import Answer, Body, RequestHead
 from proxy.http.upstream import Upstream
@@ -40,9 +40,8 @@ class Backend:
         Raises:
             ProxyError: there was no whole answer.
         """
-        async with self._upstream.request(head, Lane.CONTROL, body=body, repeatable=repeatable) as stream:
-            held = await hold(stream, self._answer_limit)
-            return Answer(stream.status, stream.reason, end_to_end(stream.headers), held)
+        limit = self._answer_limit
+        return await exchange(self._upstream, head, Lane.CONTROL, body=body, limit=limit, repeatable=repeatable)
 
     async def ask_status(self, stream_id: str, caller: RawHeaders) -> Answer:
         """The stream's status, asked with the caller's own headers and so with its credentials (P9)."""

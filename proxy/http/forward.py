@@ -70,7 +70,7 @@ async def exchange(  # noqa: PLR0913 - the whole of a request
     head: RequestHead,
     lane: Lane,
     *,
-    body: bytes | None = None,
+    body: Body | bytes | None = None,
     limit: int,
     repeatable: bool,
 ) -> Answer:
@@ -80,7 +80,7 @@ async def exchange(  # noqa: PLR0913 - the whole of a request
         upstream: Whom to ask.
         head: What to ask.
         lane: Whose slot to take.
-        body: Sent with a ``Content-Length``, unless None.
+        body: Streamed as it comes, or at hand in whole and sent with its ``Content-Length``.
         limit: Most bytes of the answer's body to hold (P7).
         repeatable: Whether a ``GET`` may be sent once more when the idle connection it went out
             on is dead. False sends it exactly once.
@@ -90,7 +90,7 @@ async def exchange(  # noqa: PLR0913 - the whole of a request
         AnswerTooLargeError: the body is over ``limit``.
         BackendError: there is no answer, or it broke off.
     """
-    sent = None if body is None else Body.of(body)
+    sent = Body.of(body) if isinstance(body, bytes) else body
     async with upstream.request(head, lane, body=sent, repeatable=repeatable) as stream:
         return Answer(stream.status, stream.reason, end_to_end(stream.headers), await hold(stream, limit))
 
