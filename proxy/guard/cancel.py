@@ -10,6 +10,7 @@ from proxy.core.records import Ending
 from proxy.core.verdicts import CancelVerdict, Coalesce, Forward, Replay, Stale
 from proxy.guard.backend import Backend
 from proxy.guard.label import Judged, fingerprint
+from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report, failing_open
@@ -32,31 +33,25 @@ class CancelGuard:
         ownership: Asked for verdicts.
         relays: Asked whether the terminal event has been written everywhere.
         tasks: Owns forwarded cancels, which their browser cannot break off (P10).
-        answer_timeout: Longest that an accepted cancel waits for its terminal event, in seconds.
-        answer_gap: Seconds between that event and the answer (F5).
-        cancel_grace: Seconds after a turn's start before which its cancel would be lost (F13).
+        live: Says how long an accepted cancel waits for its terminal event, and a young turn's cancel for its turn.
         report: Told of verdicts and answers.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a setting or a part of its own
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         backend: Backend,
         ownership: Ownership,
         relays: Relays,
         tasks: Tasks,
+        live: Live,
         *,
-        answer_timeout: float,
-        answer_gap: float,
-        cancel_grace: float,
         report: Report,
     ) -> None:
         self._backend = backend
         self._ownership = ownership
         self._relays = relays
         self._tasks = tasks
-        self._answer_timeout = answer_timeout
-        self._answer_gap = answer_gap
-        self._cancel_grace = cancel_grace
+        self._live = live
         self._report = report
         self._first: dict[str, asyncio.Task[Judged | None]] = {}
 
@@ -133,7 +128,7 @@ class CancelGuard:
         stream = await self._ownership.stream(stream_id)
         if stream is None or stream.started_at is None:
             return False
-        too_early = stream.started_at + self._cancel_grace - self._ownership.clock()
+        too_early = stream.started_at + self._live.now.cancel_grace - self._ownership.clock()
         if too_early <= 0:
             return False
         await asyncio.sleep(too_early)
@@ -175,14 +170,14 @@ class CancelGuard:
         ending = stream.ending if stream else None
         if ending is not Ending.UNKNOWN:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._answer_timeout):
+                async with asyncio.timeout(self._live.now.answer_timeout):
                     await self._let_the_event_win(stream_id)
         return _with_reason(forwarded, ending)
 
     async def _accepted(self, head: RequestHead, stream_id: str, forwarded: Judged) -> Judged:
         await self._ownership.observe(CancelAccepted(self._ownership.clock(), stream_id))
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._answer_timeout):
+            async with asyncio.timeout(self._live.now.answer_timeout):
                 await self._learn_session(head, stream_id)
                 await self._let_the_event_win(stream_id)
         stream = await self._ownership.stream(stream_id)
@@ -194,7 +189,7 @@ class CancelGuard:
         """The terminal event is on other connections than the answer, and must be there first (F5)."""
         if self._relays.count(stream_id):
             await self._relays.told(stream_id)
-            await asyncio.sleep(self._answer_gap)
+            await asyncio.sleep(self._live.now.answer_gap)
 
     async def _learn_session(self, head: RequestHead, stream_id: str) -> None:
         """A stream that was known from nowhere else is looked up, so that its session's next start is held."""

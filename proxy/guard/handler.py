@@ -9,6 +9,7 @@ from proxy.core.observations import StatusSeen
 from proxy.guard.backend import Liveness
 from proxy.guard.cancel import CancelGuard
 from proxy.guard.learn import pass_and_learn
+from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.relay import RelayGuard
 from proxy.guard.reporting import Report, failing_open
@@ -47,7 +48,7 @@ class Handler:
         cancels: Judges cancels.
         starts: Judges starts.
         relays: Opens event streams.
-        start_body_limit: Largest body of a start that is held, in bytes.
+        live: Says how large a start's body may be to be held.
         report: Told of internal errors.
     """
 
@@ -57,7 +58,7 @@ class Handler:
     cancels: CancelGuard
     starts: StartGuard
     relays: RelayGuard
-    start_body_limit: int
+    live: Live
     report: Report
 
     async def __call__(self, request: Request) -> web.StreamResponse:
@@ -111,7 +112,7 @@ class Handler:
         body = request.body()
         if body is None:
             return await forward(request, self.upstream, Lane.CONTROL)
-        held = await _hold(body, self.start_body_limit)
+        held = await _hold(body, self.live.now.start_body_limit)
         if isinstance(held, bytes):
             judged = await self.starts.answer(request.head(), held, takes_turn=takes_turn)
         else:

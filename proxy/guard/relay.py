@@ -10,9 +10,9 @@ from itertools import count
 from aiohttp import web
 
 from proxy.core.observations import StreamMissing
-from proxy.core.verdicts import Patience
 from proxy.guard.broadcast import Broadcast
 from proxy.guard.learn import pass_back_and_learn
+from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report
@@ -40,32 +40,23 @@ class RelayGuard:
         upstream: The backend.
         ownership: Asked and told about chat streams.
         relays: Where open chat relays are counted.
-        patience: How long a chat relay may go on without its terminal event.
-        answer_timeout: Longest that an ending waits for the answer of a cancel under way, in seconds.
-        idle_timeout: Longest silence of an upstream, in seconds.
-        buffer: Most bytes that wait for a slow browser.
+        live: The limits of every relay that is opened from now on.
         report: Told of relays opened and ended.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a setting or a part of its own
+    def __init__(
         self,
         upstream: Upstream,
         ownership: Ownership,
         relays: Relays,
+        live: Live,
         *,
-        patience: Patience,
-        answer_timeout: float,
-        idle_timeout: float,
-        buffer: int,
         report: Report,
     ) -> None:
         self._upstream = upstream
         self._ownership = ownership
         self._relays = relays
-        self._patience = patience
-        self._answer_timeout = answer_timeout
-        self._idle_timeout = idle_timeout
-        self._buffer = buffer
+        self._live = live
         self._report = report
         self._numbers = count(1)
 
@@ -89,7 +80,7 @@ class RelayGuard:
         request.downstream.discard_input()
         response = await begin(request, stream)
         broadcast = Broadcast()
-        subscription = broadcast.subscribe(self._buffer)
+        subscription = broadcast.subscribe(self._live.now.buffer)
         report: Report = partial(self._report, relay=f"r-{next(self._numbers)}", stream=_stream_id(call))
         report("relay_opened", call=type(call).__name__)
         watch = self._watch(call, report)
@@ -98,7 +89,7 @@ class RelayGuard:
             broadcast,
             watch,
             clock=self._ownership.clock,
-            idle_timeout=self._idle_timeout,
+            idle_timeout=self._live.now.idle_timeout,
             closed=lambda why: report("upstream_closed", why=why.value if why else None),
         )
         pump = asyncio.create_task(source.run())
@@ -119,9 +110,9 @@ class RelayGuard:
     def _watch(self, call: Call, report: Report) -> Watch:
         match call:
             case OpenStream(stream_id=stream_id):
-                answer_timeout = self._answer_timeout
+                limits = self._live.now
                 return ChatWatch(
-                    stream_id, self._ownership, self._patience, answer_timeout=answer_timeout, report=report
+                    stream_id, self._ownership, limits, answer_timeout=limits.answer_timeout, report=report
                 )
             case SessionChannel():
                 return ChannelWatch(self._ownership, report)

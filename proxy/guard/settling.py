@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from proxy.core.effects import WatchSettling
 from proxy.core.observations import RelaysEnded, SettleTimedOut, SlotSeen
+from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report, failing_open
@@ -20,18 +21,18 @@ class Settling:
         relays: Asked when the terminal event has been written everywhere.
         slots: Asked when the worker has released its slot (F3).
         tasks: Owns the watching.
-        settle_timeout: Seconds after the backend's answer.
+        live: Says how long, from the backend's answer on.
         report: Told of internal errors.
     """
 
     def __init__(  # noqa: PLR0913 - what it asks, what it tells, and how long it may take
-        self, ownership: Ownership, relays: Relays, slots: Slots, tasks: Tasks, *, settle_timeout: float, report: Report
+        self, ownership: Ownership, relays: Relays, slots: Slots, tasks: Tasks, live: Live, *, report: Report
     ) -> None:
         self._ownership = ownership
         self._relays = relays
         self._slots = slots
         self._tasks = tasks
-        self._settle_timeout = settle_timeout
+        self._live = live
         self._report = report
 
     def watch(self, effect: WatchSettling) -> None:
@@ -39,7 +40,7 @@ class Settling:
         self._tasks.spawn(self._follow(effect.stream_id), f"settling {effect.cancel.cancel_id}")
 
     async def _follow(self, stream_id: str) -> None:
-        deadline = self._ownership.clock() + self._settle_timeout
+        deadline = self._ownership.clock() + self._live.now.settle_timeout
         with failing_open(self._report, "watching a cancel settle", stream=stream_id), suppress(TimeoutError):
             async with asyncio.timeout_at(deadline), asyncio.TaskGroup() as group:
                 group.create_task(self._await_relays(stream_id))

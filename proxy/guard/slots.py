@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 from proxy.core.records import Slot
 from proxy.guard.backend import Backend
+from proxy.guard.limits import Live
 from proxy.guard.tasks import Tasks
 from proxy.hermes.answers import Runs, read_runs
 from proxy.http.errors import ProxyError
@@ -20,14 +21,14 @@ class Slots:
         backend: Whom to ask.
         tasks: Owns the questions, which are shared.
         clock: Monotonic seconds.
-        release_grace: Seconds that a worker is given where `/health` cannot be read.
+        live: Says how long a worker is given where `/health` cannot be read.
     """
 
-    def __init__(self, backend: Backend, tasks: Tasks, clock: Callable[[], float], *, release_grace: float) -> None:
+    def __init__(self, backend: Backend, tasks: Tasks, clock: Callable[[], float], live: Live) -> None:
         self._backend = backend
         self._tasks = tasks
         self._clock = clock
-        self._release_grace = release_grace
+        self._live = live
         self._asked = clock() - INTERVAL
         self._next: asyncio.Task[Runs | None] | None = None
 
@@ -45,7 +46,7 @@ class Slots:
     def _slot(self, runs: Runs | None, stream_id: str, began: float) -> Slot:
         if runs is not None:
             return runs.slot(stream_id)
-        return Slot.FENCED if self._clock() >= began + self._release_grace else Slot.BUSY
+        return Slot.FENCED if self._clock() >= began + self._live.now.release_grace else Slot.BUSY
 
     async def _reading(self) -> Runs | None:
         """An answer to a question that has not been asked yet: an older one knows nothing of this cancel."""

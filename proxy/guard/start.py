@@ -8,6 +8,7 @@ from proxy.core.observations import StartConflicted, TurnStarted
 from proxy.core.verdicts import ConflictVerdict, StartVerdict, judge_conflict, judge_start
 from proxy.guard.backend import Backend
 from proxy.guard.label import Judged
+from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.reporting import Report, failing_open
 from proxy.guard.tasks import Tasks
@@ -28,7 +29,7 @@ class StartGuard:
         backend: Asked to start.
         ownership: Asked whether to wait, told what began.
         tasks: Owns starts, which run though their browser has left (P10).
-        settle_timeout: Longest that a start is held, in seconds (P3, P7).
+        live: Says how long a start may be held (P3, P7).
         report: Told of starts held and forwarded.
     """
 
@@ -37,14 +38,14 @@ class StartGuard:
         backend: Backend,
         ownership: Ownership,
         tasks: Tasks,
+        live: Live,
         *,
-        settle_timeout: float,
         report: Report,
     ) -> None:
         self._backend = backend
         self._ownership = ownership
         self._tasks = tasks
-        self._settle_timeout = settle_timeout
+        self._live = live
         self._report = report
         self._turns = Turns()
         self._numbers = count(1)
@@ -80,7 +81,7 @@ class StartGuard:
             return Judged(answer, "forwarded")
         report: Report = partial(self._report, start=f"s-{next(self._numbers)}", session=session_id)
         report("start_received")
-        deadline = self._ownership.clock() + self._settle_timeout
+        deadline = self._ownership.clock() + self._live.now.settle_timeout
         async with self._turns.turn(session_id, deadline) as in_order:
             if not in_order:
                 report("start_unordered")

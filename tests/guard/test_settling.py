@@ -12,7 +12,7 @@ from proxy.core.records import Slot
 from proxy.guard.relays import Relays
 from proxy.guard.settling import Settling
 from proxy.guard.tasks import Tasks
-from tests.support.notes import Notes, ownership
+from tests.support.notes import Notes, live, ownership
 from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Followed:
         self.tasks = tasks
         self.ownership = ownership(self.notes)
         slots = cast("Slots", worker)
-        settling = Settling(self.ownership, self.relays, slots, tasks, settle_timeout=SETTLE, report=self.notes)
+        settling = Settling(self.ownership, self.relays, slots, tasks, live(settle_timeout=SETTLE), report=self.notes)
         self.ownership.on(EndRelays, lambda _effect: None)
         self.ownership.on(WatchSettling, settling.watch)
         self.ownership.on(Settled, self._note_settled)

@@ -12,6 +12,7 @@ from proxy.guard.slots import INTERVAL, Slots
 from proxy.guard.tasks import Tasks
 from proxy.http.errors import BackendTooSlowError
 from proxy.http.message import Answer
+from tests.support.notes import live
 from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def unanswered(_now: float) -> Answer:
 
 
 def make(asked: Asked, tasks: Tasks) -> Slots:
-    return Slots(cast("Backend", asked), tasks, asyncio.get_running_loop().time, release_grace=GRACE)
+    return Slots(cast("Backend", asked), tasks, asyncio.get_running_loop().time, live(release_grace=GRACE))
 
 
 async def follow(slots: Slots, stream_id: str = "x") -> list[tuple[Slot, float]]:

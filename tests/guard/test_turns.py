@@ -9,7 +9,7 @@ from proxy.guard.start import StartGuard
 from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
 from proxy.http.message import Answer, Body, RequestHead
-from tests.support.notes import Notes, ownership
+from tests.support.notes import Notes, live, ownership
 from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ async def test_a_start_behind_one_that_takes_too_long_goes_on_without_its_turn()
     """P7: at the limit the request goes on, and it is recorded."""
     notes = Notes()
     async with Tasks() as tasks:
-        starts = StartGuard(cast("Backend", Slow()), ownership(notes), tasks, settle_timeout=5.0, report=notes)
+        starts = StartGuard(cast("Backend", Slow()), ownership(notes), tasks, live(settle_timeout=5.0), report=notes)
         start = RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}'
 
         answers = await asyncio.gather(*(starts.answer(*start, takes_turn=True) for _ in range(2)))

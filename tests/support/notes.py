@@ -1,7 +1,10 @@
 """What the guard's parts are given in their unit tests: a report that is kept, and beliefs in memory."""
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
+from proxy.guard.limits import Limits, Live
 from proxy.guard.ownership import Ownership
 from proxy.store.memory import MemoryStore
 
@@ -24,3 +27,22 @@ def ownership(notes: Notes) -> Ownership:
     """Nothing is believed yet; to be made on a running loop, whose clock it takes."""
     clock = asyncio.get_running_loop().time
     return Ownership(MemoryStore(clock, sessions=100, forget_after=1e6), clock, notes)
+
+
+_LIMITS = Limits(
+    settle_timeout=5.0,
+    orphan_grace=2.0,
+    linger=5.0,
+    answer_timeout=1.0,
+    answer_gap=0.015,
+    cancel_grace=0.75,
+    release_grace=0.3,
+    idle_timeout=90.0,
+    buffer=1 << 20,
+    start_body_limit=8 << 20,
+)
+
+
+def live(**limits: Any) -> Live:
+    """The limits in force: those that are named, and the defaults."""
+    return Live(replace(_LIMITS, **limits))

@@ -1,0 +1,10 @@
+"""The composition root: the only room that names concrete parts.
+
+``compose`` puts the guard together, ``running`` has it listen, ``serve`` and ``demo`` run it as commands do.
+"""
+
+from proxy.app.compose import Guard, compose, limits_of
+from proxy.app.running import Running, running
+from proxy.app.serve import demo, serve
+
+__all__ = ["Guard", "Running", "compose", "demo", "limits_of", "running", "serve"]

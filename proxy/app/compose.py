@@ -1,0 +1,85 @@
+"""The guard, put together from its parts."""
+
+import asyncio
+from dataclasses import dataclass
+
+from proxy.config import Settings
+from proxy.core.effects import EndRelays, Settled, WatchSettling
+from proxy.guard.backend import Backend, Liveness
+from proxy.guard.cancel import CancelGuard
+from proxy.guard.handler import Handler
+from proxy.guard.limits import Limits, Live
+from proxy.guard.ownership import Ownership
+from proxy.guard.relay import RelayGuard
+from proxy.guard.relays import Relays
+from proxy.guard.reporting import Report
+from proxy.guard.settling import Settling
+from proxy.guard.slots import Slots
+from proxy.guard.start import StartGuard
+from proxy.guard.tasks import Tasks
+from proxy.http.upstream import Upstream
+from proxy.ops.receipts import Receipt, Receipts
+from proxy.store.memory import MemoryStore
+
+ANSWER_LIMIT = 8 << 20
+"""Largest answer to a guarded call that is held; they are a few hundred bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What answers requests, and those of its parts that are looked at or steered from outside."""
+
+    handler: Handler
+    live: Live
+    ownership: Ownership
+    relays: Relays
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The guard's limits, as the settings have them."""
+    own, relay = settings.ownership, settings.relay
+    return Limits(
+        settle_timeout=own.settle_timeout,
+        orphan_grace=own.orphan_grace,
+        linger=own.linger,
+        answer_timeout=own.answer_timeout,
+        answer_gap=own.answer_gap,
+        cancel_grace=own.cancel_grace,
+        release_grace=own.release_grace,
+        idle_timeout=relay.idle_timeout,
+        buffer=relay.buffer,
+        start_body_limit=own.start_body_limit,
+    )
+
+
+def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Receipts, report: Report) -> Guard:
+    """The guard, on the running loop."""
+    clock = asyncio.get_running_loop().time
+    live = Live(limits_of(settings))
+    store = MemoryStore(clock, sessions=settings.ownership.sessions, forget_after=settings.ownership.forget_after)
+    ownership = Ownership(store, clock, report)
+    relays = Relays()
+    backend = Backend(upstream, answer_limit=ANSWER_LIMIT)
+    cancels = CancelGuard(backend, ownership, relays, tasks, live, report=report)
+    settling = Settling(ownership, relays, Slots(backend, tasks, clock, live), tasks, live, report=report)
+
+    def settled(effect: Settled) -> None:
+        cancels.forget(effect.stream_id)
+        receipt = Receipt.of(effect)
+        receipts.add(receipt)
+        report("cancel_settled", **receipt.fields())
+
+    ownership.on(EndRelays, lambda effect: relays.revise(effect.stream_id))
+    ownership.on(WatchSettling, settling.watch)
+    ownership.on(Settled, settled)
+    handler = Handler(
+        upstream,
+        ownership,
+        Liveness(clock, ownership.lose_running),
+        cancels,
+        StartGuard(backend, ownership, tasks, live, report=report),
+        RelayGuard(upstream, ownership, relays, live, report=report),
+        live,
+        report,
+    )
+    return Guard(handler, live, ownership, relays)
