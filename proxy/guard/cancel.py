@@ -178,8 +178,8 @@ class CancelGuard:
         await self._ownership.observe(CancelAccepted(self._ownership.clock(), stream_id))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._live.now.answer_timeout):
-                await self._learn_session(head, stream_id)
-                await self._let_the_event_win(stream_id)
+                # Side by side: the relays may have ended by the time the session is known.
+                await asyncio.gather(self._learn_session(head, stream_id), self._let_the_event_win(stream_id))
         stream = await self._ownership.stream(stream_id)
         await self._ownership.observe(CancelAnswered(self._ownership.clock(), stream_id))
         overtaken_by = stream.cancel.overtaken_by if stream and stream.cancel else None

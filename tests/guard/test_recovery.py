@@ -4,7 +4,7 @@ import contextlib
 
 from proxy.app import running
 from proxy.config import ListenSettings, Settings, UpstreamSettings
-from proxy.demo import Pace
+from proxy.demo import CancelOrder, Pace
 from tests.support.lab import FAST, OWNERSHIP, UNHURRIED, MakeLab
 
 
@@ -22,6 +22,19 @@ async def test_a_restarted_proxy_learns_a_running_turn_from_its_stream(make_lab:
     assert tab.endings == ["cancel"]
     assert started.guard["verdict"] == "held"
     assert (await lab.browser.open(started.json["stream_id"]).ended()).text == "B0 B1 "
+
+
+async def test_a_restarted_proxy_keeps_the_event_ahead_of_the_answer(make_lab: MakeLab, release: str) -> None:
+    """F5: looking up the stream's session takes long enough for its relay to end, which must not cost the gap."""
+    ownership = OWNERSHIP.model_copy(update={"answer_gap": 0.2})
+    lab = await make_lab(release, ownership=ownership, order=CancelOrder.EVENT_FIRST)
+    _, first, _ = await lab.direct.turn()
+    tab = await lab.browser.open(first).until(lambda tab: "token" in tab.names)
+
+    answer = await lab.browser.cancel(first)
+
+    assert answer.json["cancelled"] is True
+    assert answer.at - tab.at("cancel") > 0.15
 
 
 async def test_a_restarted_proxy_looks_up_a_stream_that_nobody_watches(make_lab: MakeLab, release: str) -> None:

@@ -34,6 +34,7 @@ class Habits:
         finishes: A turn that is cancelled ends as if it had not been: its own end came first (P2).
         lingers: Nothing follows `done` but heartbeats (F6).
         health: `/health` can be read (F3).
+        deaf: From a turn's start on, a cancel is accepted and lost: its worker runs to the turn's end (F13).
     """
 
     fences: bool
@@ -44,6 +45,7 @@ class Habits:
     finishes: bool
     lingers: bool
     health: bool
+    deaf: float
 
 
 @dataclass
@@ -53,9 +55,11 @@ class Turn:
     stream_id: str
     session_id: str
     length: float
+    began: float
     active: bool = True
     worker: bool = True
     poisoned: bool = False
+    """It began while a cancelled worker of its session still ran (F1)."""
     journal: list[bytes] = field(default_factory=list)
     ending: str | None = None
     tabs: set[Stream] = field(default_factory=set)
@@ -147,7 +151,7 @@ class Hermes:
         for turn in mine:
             if turn.active or (turn.worker and self.habits.fences):
                 return _json(409, error="busy", active_stream_id=turn.stream_id, real=turn.active)
-        turn = Turn(f"x{len(self.turns) + 1}", session_id, fields["length"])
+        turn = Turn(f"x{len(self.turns) + 1}", session_id, fields["length"], _now())
         turn.poisoned = any(old.worker for old in mine)
         self.turns[turn.stream_id] = turn
         self._spawn(self._run(turn))
@@ -176,11 +180,15 @@ class Hermes:
         cancelled = turn is not None and (turn.active or (self.habits.repeats and turn.worker))
         if turn is not None and turn.active:
             turn.active = False
-            self._spawn(self._unwind(turn))
+            self._spawn(self._unwind(turn, self._takes_to_unwind(turn)))
         await asyncio.sleep(self.habits.answer_after)
         return _json(200, ok=True, cancelled=cancelled, stream_id=stream_id)
 
-    async def _unwind(self, turn: Turn) -> None:
+    def _takes_to_unwind(self, turn: Turn) -> float | None:
+        heard = _now() - turn.began >= self.habits.deaf
+        return self.habits.unwind if heard else turn.began + turn.length - _now()
+
+    async def _unwind(self, turn: Turn, takes: float | None) -> None:
         async def speak(after: float) -> None:
             await asyncio.sleep(after)
             self._end(turn, "done" if self.habits.finishes else "cancel")
@@ -190,8 +198,8 @@ class Hermes:
 
         if self.habits.event_after is not None:
             self._spawn(speak(self.habits.event_after))
-        if self.habits.unwind is not None:
-            await asyncio.sleep(self.habits.unwind)
+        if takes is not None:
+            await asyncio.sleep(takes)
             turn.worker = False
 
     @asynccontextmanager
@@ -250,6 +258,10 @@ class Hermes:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _json(status: int, **fields: Any) -> Stream:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 OWNERSHIP = OwnershipSettings()
 SESSIONS = ("s", "t")
+_PAGES_END = frozenset({"done", "stream_end", "cancel"})
 AT_LAST = 40.0
 """Seconds after which everything that is bounded has come to its end."""
 
@@ -56,10 +57,14 @@ class Tab:
     received: bytearray = field(default_factory=bytearray)
     left: bool = False
     whole: bool = False
+    told_at: float | None = None
+    """When it was given the event that ends its turn for a page."""
 
     async def write(self, chunk: bytes) -> None:
         assert not self.left
         self.received += chunk
+        if self.told_at is None and not _PAGES_END.isdisjoint(self.events):
+            self.told_at = asyncio.get_running_loop().time()
 
     async def write_eof(self) -> None:
         self.whole = True
@@ -77,6 +82,8 @@ class Asked:
     number: int
     call: str
     caller: str
+    at: float
+    stream_id: str = ""
     answer: Judged | None = None
     broken: bool = False
     """The proxy ended while it was under way."""
@@ -94,6 +101,7 @@ class Shell(RuleBasedStateMachine):
         finishes=st.booleans(),
         lingers=st.booleans(),
         health=st.booleans(),
+        deaf=st.sampled_from([0.0, 0.3]),
     )
     def begin(self, **habits: Any) -> None:
         self.loop = VirtualTimeLoop()
@@ -102,6 +110,7 @@ class Shell(RuleBasedStateMachine):
         self.stack.enter_context(patch("proxy.guard.relay.stream_back", self._refuse_tab))
         self.reports: list[str] = []
         self.mistakes: list[dict[str, object]] = []
+        self.disorder: list[tuple[Asked, Tab, float | None]] = []
         self.hermes = Hermes(Habits(**habits))
         self.tabs: dict[Tab, asyncio.Task[Any]] = {}
         self.requests: list[asyncio.Task[Any]] = []
@@ -114,23 +123,30 @@ class Shell(RuleBasedStateMachine):
     @rule(session=st.sampled_from(SESSIONS), length=lengths)
     def start(self, session: str, length: float) -> None:
         body = json.dumps({"session_id": session, "length": length, "number": len(self.asked)}).encode()
-        self._ask("start", "me", self.handler.starts.answer(_head("POST", "/api/chat/start"), body, takes_turn=True))
+        asked = Asked(len(self.asked), "start", "me", self.loop.time())
+        self._ask(asked, self.handler.starts.answer(_head("POST", "/api/chat/start"), body, takes_turn=True))
 
     @precondition(lambda self: self.hermes.turns)
     @rule(pick=picks, caller=st.sampled_from(["me", "you"]))
     def stop(self, pick: int, caller: str) -> None:
         self._stop(self._pick(pick), caller)
 
-    @rule(session=st.sampled_from(SESSIONS), presses=st.integers(1, 3), before=spans, length=lengths)
-    def stop_then_send(self, session: str, presses: int, before: float, length: float) -> None:
+    @rule(
+        session=st.sampled_from(SESSIONS),
+        watched=st.sampled_from([0.02, 0.5]),
+        presses=st.integers(1, 3),
+        before=spans,
+        length=lengths,
+    )
+    def stop_then_send(self, session: str, watched: float, presses: int, before: float, length: float) -> None:
         """What people do, at any speed: a turn is watched, stopped, and followed by another one."""
         self.start(session, 60.0)
-        self._run(asyncio.sleep(0.5))
+        self._run(asyncio.sleep(watched))
         if not self.hermes.turns:
             return
         turn = list(self.hermes.turns.values())[-1]
         self.open_tab(pick=1)
-        self._run(asyncio.sleep(0.5))
+        self._run(asyncio.sleep(watched))
         for _ in range(presses):
             self._stop(turn.stream_id, "me")
         self._run(asyncio.sleep(before))
@@ -195,11 +211,13 @@ class Shell(RuleBasedStateMachine):
 
     def _check(self) -> None:
         assert not self.mistakes, "the guard made a mistake, and went on without (P8)"
+        assert not self.disorder, "an event did not come just before its Stop's answer (F5)"
         assert [violation.sentence for violation in verify(self.reports)] == []
         assert all(request.done() for request in self.requests), "something waits for ever (P7)"
         for asked in self.asked:
             self._check_answer(asked)
         self._check_overlaps()
+        self._check_fates()
         for tab in self.tabs:
             self._check_tab(tab)
 
@@ -219,6 +237,15 @@ class Shell(RuleBasedStateMachine):
     def _check_overlaps(self) -> None:
         unordered = any('"start_unordered"' in line for line in self.reports)
         assert unordered or self.restarts or not self.hermes.overlapping, "starts ran side by side"
+
+    def _check_fates(self) -> None:
+        """F1, F13: where a worker goes in time and `/health` tells of it, no turn shares its fate or waits in vain."""
+        habits, told = self.hermes.habits, "".join(self.reports)
+        late = habits.unwind is None or habits.unwind > 1.0 or habits.answer_after > 1.0 or habits.event_after is None
+        if late or not habits.health or self.restarts or '"start_unordered"' in told:
+            return
+        assert '"start_hold_expired"' not in told, "a start waited in vain (F13)"
+        assert not any(turn.poisoned for turn in self.hermes.turns.values()), "a turn shares another's fate (F1)"
 
     def _check_tab(self, tab: Tab) -> None:
         endings = [event for event in tab.events if event in {"stream_end", "cancel"}]
@@ -260,16 +287,29 @@ class Shell(RuleBasedStateMachine):
 
     def _stop(self, stream_id: str, caller: str) -> None:
         head = _head("GET", f"/api/chat/cancel?stream_id={stream_id}", ((b"Cookie", caller.encode()),))
-        self._ask("cancel", caller, self.handler.cancels.answer(head, stream_id))
+        asked = Asked(len(self.asked), "cancel", caller, self.loop.time(), stream_id)
+        self._ask(asked, self.handler.cancels.answer(head, stream_id))
 
-    def _ask(self, call: str, caller: str, work: Coroutine[Any, Any, Judged]) -> None:
-        asked = Asked(len(self.asked), call, caller)
+    def _ask(self, asked: Asked, work: Coroutine[Any, Any, Judged]) -> None:
         self.asked.append(asked)
         self.requests.append(self._spawn(self._answered(asked, work)))
         self._run(asyncio.sleep(0))
 
     async def _answered(self, asked: Asked, work: Coroutine[Any, Any, Judged]) -> None:
         asked.answer = await work
+        if asked.answer.verdict == "forwarded" and json.loads(asked.answer.answer.body).get("cancelled"):
+            self._note_order(asked)
+
+    def _note_order(self, asked: Asked) -> None:
+        """F5: a browser has its terminal event shortly before the answer of its Stop, unless one of them is late."""
+        now = self.loop.time()
+        if now - asked.at >= OWNERSHIP.answer_timeout:
+            return
+        for tab in self.tabs:
+            if tab.stream_id == asked.stream_id and not (tab.replay or tab.left):
+                before = None if tab.told_at is None else now - tab.told_at
+                if before is None or not 0.5 * OWNERSHIP.answer_gap < before < 0.1:
+                    self.disorder.append((asked, tab, before))
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         return self.loop.create_task(work)
