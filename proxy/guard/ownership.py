@@ -53,7 +53,8 @@ class Ownership:
 
     async def turn_seen(self, session_id: str, seen: TurnStarted | StartConflicted) -> None:
         """Applies a start's outcome, or an announced turn, to the session that it names."""
-        await self.identify(seen.stream_id, session_id)
+        if await self._store.session_of(seen.stream_id) == _nameless(seen.stream_id):
+            await self.identify(seen.stream_id, session_id)
         known = await self._store.session_of(seen.stream_id)
         await self._apply(known or session_id, seen)
 

@@ -54,6 +54,17 @@ class Believer:
 
 
 @in_virtual_time
+async def test_starts_leave_no_record_besides_their_session() -> None:
+    """Records are bounded by number (P7): one for every turn would push out what is worth remembering."""
+    believer = Believer()
+
+    for stream_id in ("x", "y", "z"):
+        await believer.starts("s", stream_id)
+
+    assert await believer.ownership._store.sessions() == ("s",)
+
+
+@in_virtual_time
 async def test_a_turn_owns_the_session_that_its_start_named() -> None:
     believer = Believer()
     await believer.starts("s", "x")
