@@ -85,11 +85,7 @@ class StartGuard:
         async with self._turns.turn(session_id, deadline) as in_order:
             if not in_order:
                 report("start_unordered")
-            held = await self._hold(session_id, deadline, report)
-            report("start_forwarded", held=held)
-            answer, tries = await self._forward(head, body, session_id, deadline, report)
-            report("start_answered", status=answer.status, tries=tries)
-            return Judged(answer, "held" if held or tries > 1 else "forwarded")
+            return await self._forward(head, body, session_id, deadline, report)
 
     async def _hold(self, session_id: str, deadline: float, report: Report) -> bool:
         """Waits until the session's cancelled stream has settled (P3); whether there was one."""
@@ -110,17 +106,24 @@ class StartGuard:
 
     async def _forward(
         self, head: RequestHead, body: bytes, session_id: str, deadline: float, report: Report
-    ) -> tuple[Answer, int]:
-        """The answer, and how many tries it took: a spurious 409 is tried again (F2)."""
-        pause, tries = _FIRST_PAUSE, 1
-        answer = await self._backend.ask(head, Body.of(body))
-        while await self._is_spurious(answer, session_id) and self._ownership.clock() + pause < deadline:
+    ) -> Judged:
+        """Asks until it is accepted, or refused for a turn that is not over: a spurious 409 is tried again (F2).
+
+        Every try is held like the first: a cancel may have been accepted since.
+        """
+        pause, tries, held = _FIRST_PAUSE, 1, False
+        while True:
+            held |= await self._hold(session_id, deadline, report)
+            report("start_forwarded", held=held)
+            answer = await self._backend.ask(head, Body.of(body))
+            if self._ownership.clock() + pause >= deadline or not await self._is_spurious(answer, session_id):
+                break
             report("start_conflict_spurious", tries=tries)
             await asyncio.sleep(pause)
-            pause, tries = min(2 * pause, _LONGEST_PAUSE), tries + 1
-            answer = await self._backend.ask(head, Body.of(body))
+            pause, tries, held = min(2 * pause, _LONGEST_PAUSE), tries + 1, True
         await self._learn(answer, session_id)
-        return answer, tries
+        report("start_answered", status=answer.status, tries=tries)
+        return Judged(answer, "held" if held else "forwarded")
 
     async def _is_spurious(self, answer: Answer, session_id: str) -> bool:
         with failing_open(self._report, "judging a conflict", session=session_id):

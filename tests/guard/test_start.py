@@ -1,13 +1,24 @@
 """Stop, then send: the next turn is alive and alone, on every release's habits."""
 
 import asyncio
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from proxy.config import OwnershipSettings
+from proxy.core.effects import EndRelays, Settled, WatchSettling
+from proxy.core.observations import CancelAccepted, CancelSent, SettleTimedOut, TurnStarted
 from proxy.demo import CancelOrder, Faults, Pace
 from proxy.guard.slots import INTERVAL
+from proxy.guard.start import StartGuard
+from proxy.guard.tasks import Tasks
+from proxy.http.message import Answer, Body, RequestHead
 from tests.support.lab import FAST, OWNERSHIP, UNHURRIED, MakeLab
+from tests.support.notes import Notes, live, ownership
+from tests.support.virtual_time import in_virtual_time
+
+if TYPE_CHECKING:
+    from proxy.guard.backend import Backend
 
 SECOND = "n=4 d=0.005 tag=B"
 SECOND_TEXT = "B0 B1 B2 B3 "
@@ -77,6 +88,48 @@ async def test_a_real_conflict_passes_at_once(make_lab: MakeLab, release: str) -
 
     assert (refused.status, refused.json["active_stream_id"]) == (409, running)
     assert len(lab.backend.ledger.requests_for("/api/chat/start")) == 2
+
+
+class Refusing:
+    """A backend that is busy with `x` for a second, and accepts whatever comes later."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    async def ask(self, _head: RequestHead, _body: Body) -> Answer:
+        loop = asyncio.get_running_loop()
+        self.asked.append(loop.time())
+        await asyncio.sleep(0.5)
+        if loop.time() < 1.0:
+            return Answer(409, b"", (), b'{"error": "busy", "active_stream_id": "x"}')
+        return Answer(200, b"", (), b'{"stream_id": "y", "session_id": "s"}')
+
+
+@in_virtual_time
+async def test_a_start_that_is_tried_again_is_held_again() -> None:
+    """P3: its 409 was real when it was asked; what it named is being cancelled since, and has not settled."""
+    notes, backend, loop = Notes(), Refusing(), asyncio.get_running_loop()
+    beliefs = ownership(notes)
+    await beliefs.turn_seen("s", TurnStarted(0, "x"))
+    beliefs.on(WatchSettling, lambda _effect: None)
+    beliefs.on(EndRelays, lambda _effect: None)
+    beliefs.on(Settled, lambda _effect: None)
+    async with Tasks() as tasks:
+        guard = StartGuard(cast("Backend", backend), beliefs, tasks, live(settle_timeout=5.0), report=notes)
+        start = asyncio.create_task(
+            guard.answer(RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}', takes_turn=True)
+        )
+        await asyncio.sleep(0.2)
+        await beliefs.observe(CancelSent(loop.time(), "x", "c-1", "me"))
+        await asyncio.sleep(0.32)
+        await beliefs.observe(CancelAccepted(loop.time(), "x"))
+        await asyncio.sleep(2.0)
+        await beliefs.observe(SettleTimedOut(loop.time(), "x"))
+
+        judged = await start
+
+    assert (judged.answer.status, judged.verdict) == (200, "held")
+    assert backend.asked == pytest.approx([0.0, 2.52])
 
 
 async def test_a_worker_that_never_unwinds_delays_a_start_for_the_timeout_only(make_lab: MakeLab) -> None:
