@@ -59,7 +59,7 @@ class Turn:
     active: bool = True
     worker: bool = True
     poisoned: bool = False
-    """It began while a cancelled worker of its session still ran (F1)."""
+    """It was asked for, and began, while a cancelled worker of its session still ran (F1)."""
     journal: list[bytes] = field(default_factory=list)
     ending: str | None = None
     tabs: set[Stream] = field(default_factory=set)
@@ -145,14 +145,15 @@ class Hermes:
         if session_id in self._starting:
             self.overlapping.add(session_id)
         self._starting.add(session_id)
+        mine = [turn for turn in self.turns.values() if turn.session_id == session_id]
+        unwinding = [turn for turn in mine if turn.worker and not turn.active]
         await asyncio.sleep(START_TAKES)
         self._starting.discard(session_id)
-        mine = [turn for turn in self.turns.values() if turn.session_id == session_id]
         for turn in mine:
             if turn.active or (turn.worker and self.habits.fences):
                 return _json(409, error="busy", active_stream_id=turn.stream_id, real=turn.active)
         turn = Turn(f"x{len(self.turns) + 1}", session_id, fields["length"], _now())
-        turn.poisoned = any(old.worker for old in mine)
+        turn.poisoned = any(old.worker for old in unwinding)
         self.turns[turn.stream_id] = turn
         self._spawn(self._run(turn))
         return _json(200, stream_id=turn.stream_id, session_id=session_id)

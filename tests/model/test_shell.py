@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 OWNERSHIP = OwnershipSettings()
 SESSIONS = ("s", "t")
 _PAGES_END = frozenset({"done", "stream_end", "cancel"})
-AT_LAST = 40.0
+AT_LAST = 75.0
 """Seconds after which everything that is bounded has come to its end."""
 
 picks = st.integers(0, 1 << 16)
@@ -52,6 +52,7 @@ class Tab:
     """What one browser was given of one stream."""
 
     stream_id: str
+    opened_at: float
     replay: bool = False
     """It was opened after its turn had ended: it is shown what the journal holds."""
     received: bytearray = field(default_factory=bytearray)
@@ -163,7 +164,7 @@ class Shell(RuleBasedStateMachine):
     @rule(pick=picks)
     def open_tab(self, pick: int) -> None:
         stream_id = self._pick(pick)
-        tab = Tab(stream_id)
+        tab = Tab(stream_id, self.loop.time())
         downstream = SimpleNamespace(discard_input=lambda: None)
         head = _head("GET", f"/api/chat/stream?stream_id={stream_id}")
         request: Any = SimpleNamespace(head=lambda: head, body=lambda: None, downstream=downstream, tab=tab)
@@ -306,7 +307,7 @@ class Shell(RuleBasedStateMachine):
         if now - asked.at >= OWNERSHIP.answer_timeout:
             return
         for tab in self.tabs:
-            if tab.stream_id == asked.stream_id and not (tab.replay or tab.left):
+            if tab.stream_id == asked.stream_id and tab.opened_at < asked.at and not (tab.replay or tab.left):
                 before = None if tab.told_at is None else now - tab.told_at
                 if before is None or not 0.5 * OWNERSHIP.answer_gap < before < 0.1:
                     self.disorder.append((asked, tab, before))
