@@ -66,6 +66,10 @@ class Scanner:
         """Whether no frame is unfinished, so that a frame of one's own can be written here."""
         return self._size == 0
 
+    def skip(self) -> None:
+        """Takes note that whole frames, each closed by LF, went by unscanned at a boundary. Their ids are not known."""
+        self._first_line = self._after_cr = False
+
     def feed(self, chunk: bytes) -> list[Frame]:
         """Scans the stream's next bytes, and returns the frames that end in them, in order."""
         if not chunk:

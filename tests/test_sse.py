@@ -248,3 +248,17 @@ def test_many_short_lines_are_kept_in_no_more_than_their_bytes() -> None:
     kept, _peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 64 * 8 * 1024
+
+
+@pytest.mark.parametrize("before", [b"", b"event: a\rdata: b\r\r"])
+def test_frames_that_are_skipped_leave_the_scanner_where_it_was(before: bytes) -> None:
+    """What follows is read as behind them: with no BOM to take away, and no CR to complete."""
+    scanner = Scanner()
+    scanner.feed(before)
+    scanner.skip()
+
+    (blank,) = scanner.feed(b"\n")
+    (named,) = scanner.feed(b"\xef\xbb\xbfevent: a\ndata: b\n\n")
+
+    assert (blank.event, blank.end) == (None, 1)
+    assert named.event == "message"

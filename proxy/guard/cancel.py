@@ -165,21 +165,24 @@ class CancelGuard:
 
     async def _refused(self, stream_id: str, forwarded: Judged) -> Judged:
         self.forget(stream_id)
+        watched = self._relays.count(stream_id) > 0
         await self._ownership.observe(CancelRefused(self._ownership.clock(), stream_id))
         stream = await self._ownership.stream(stream_id)
         ending = stream.ending if stream else None
-        if ending is not Ending.UNKNOWN:
+        if watched and ending is not Ending.UNKNOWN:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._live.now.answer_timeout):
                     await self._let_the_event_win(stream_id)
         return _with_reason(forwarded, ending)
 
     async def _accepted(self, head: RequestHead, stream_id: str, forwarded: Judged) -> Judged:
+        watched = self._relays.count(stream_id) > 0  # asked first: they may end as soon as they may go on
         await self._ownership.observe(CancelAccepted(self._ownership.clock(), stream_id))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._live.now.answer_timeout):
-                # Side by side: the relays may have ended by the time the session is known.
-                await asyncio.gather(self._learn_session(head, stream_id), self._let_the_event_win(stream_id))
+                await self._learn_session(head, stream_id)
+                if watched:
+                    await self._let_the_event_win(stream_id)
         stream = await self._ownership.stream(stream_id)
         await self._ownership.observe(CancelAnswered(self._ownership.clock(), stream_id))
         overtaken_by = stream.cancel.overtaken_by if stream and stream.cancel else None
@@ -187,13 +190,12 @@ class CancelGuard:
 
     async def _let_the_event_win(self, stream_id: str) -> None:
         """The terminal event is on other connections than the answer, and must be there first (F5)."""
-        if self._relays.count(stream_id):
-            await self._relays.told(stream_id)
-            await asyncio.sleep(self._live.now.answer_gap)
+        await self._relays.told(stream_id)
+        await asyncio.sleep(self._live.now.answer_gap)
 
     async def _learn_session(self, head: RequestHead, stream_id: str) -> None:
         """A stream that was known from nowhere else is looked up, so that its session's next start is held."""
-        if await self._ownership.is_located(stream_id):
+        if await self._ownership.session_of(stream_id) is not None:
             return
         with failing_open(self._report, "looking up a stream's session", stream=stream_id):
             answer = await self._backend.ask_status(stream_id, head.headers)

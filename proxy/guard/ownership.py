@@ -108,9 +108,10 @@ class Ownership:
         known = await self._store.session_of(stream_id)
         return known or (await self.session(_nameless(stream_id))).session_id
 
-    async def is_located(self, stream_id: str) -> bool:
-        """Whether the session of that stream is known."""
-        return await self.locate(stream_id) != _nameless(stream_id)
+    async def session_of(self, stream_id: str) -> str | None:
+        """The session of that stream, if it is known."""
+        located = await self.locate(stream_id)
+        return None if located == _nameless(stream_id) else located
 
     async def _read(self, session_id: str) -> SessionRecord:
         return (await self._store.transact(session_id, Transition)).record

@@ -1,7 +1,5 @@
 """Opening an event stream for a browser, and what becomes of it."""
 
-import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -10,13 +8,12 @@ from itertools import count
 from aiohttp import web
 
 from proxy.core.observations import StreamMissing
-from proxy.guard.broadcast import Broadcast
 from proxy.guard.learn import pass_back_and_learn
 from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
+from proxy.guard.pump import Over, Pump
 from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report
-from proxy.guard.source import Over, Source
 from proxy.guard.watch import ChannelWatch, ChatWatch, NoWatch, Watch
 from proxy.hermes import answers
 from proxy.hermes.contract import EVENT_STREAM, Call, OpenStream, SessionChannel
@@ -25,12 +22,10 @@ from proxy.http.headers import values
 from proxy.http.lanes import Lane
 from proxy.http.request import Request
 from proxy.http.response import begin
-from proxy.http.stream import ResponseStream, settle
+from proxy.http.stream import ResponseStream
 from proxy.http.upstream import Upstream
 
 _OK = 200
-
-log = logging.getLogger(__name__)
 
 
 class RelayGuard:
@@ -76,35 +71,27 @@ class RelayGuard:
             await self._ownership.observe(StreamMissing(self._ownership.clock(), asked, stream_id))
 
     async def _join(self, request: Request, stream: ResponseStream, call: Call) -> web.StreamResponse:
-        """Keeps the upstream and the browser apart, each at its own pace, joined by a broadcast."""
+        """Passes the stream on for as long as it lasts."""
         request.downstream.discard_input()
         response = await begin(request, stream)
-        broadcast = Broadcast()
-        subscription = broadcast.subscribe(self._live.now.buffer)
         report: Report = partial(self._report, relay=f"r-{next(self._numbers)}", stream=_stream_id(call))
         report("relay_opened", call=type(call).__name__)
-        watch = self._watch(call, report)
-        source = Source(
+        limits = self._live.now
+        pump = Pump(
             stream,
-            broadcast,
-            watch,
+            response,
+            self._watch(call, report),
             clock=self._ownership.clock,
-            idle_timeout=self._live.now.idle_timeout,
-            closed=lambda why: report("upstream_closed", why=why.value if why else None),
+            idle_timeout=limits.idle_timeout,
+            buffer=limits.buffer,
+            closed=partial(_report_closed, report),
         )
-        pump = asyncio.create_task(source.run())
         try:
-            with self._counted(call, source) as tell:
-                async for chunk in subscription.chunks():
-                    await response.write(chunk)
-                    if watch.told and subscription.is_empty:
-                        tell()
+            with self._counted(call, pump) as tell:
+                await pump.run(tell)
                 await response.write_eof()
         finally:
-            if not pump.done():
-                report("browser_left")
-            await settle(pump)
-            report("relay_ended", why=_why(pump))
+            report("relay_ended", why=pump.over.value)
         return response
 
     def _watch(self, call: Call, report: Report) -> Watch:
@@ -119,9 +106,9 @@ class RelayGuard:
             case _:
                 return NoWatch()
 
-    def _counted(self, call: Call, source: Source) -> AbstractContextManager[Callable[[], None]]:
+    def _counted(self, call: Call, pump: Pump) -> AbstractContextManager[Callable[[], None]]:
         stream_id = _stream_id(call)
-        return self._relays.opened(stream_id, source) if stream_id else nullcontext(lambda: None)
+        return self._relays.opened(stream_id, pump) if stream_id else nullcontext(lambda: None)
 
 
 def _is_event_stream(stream: ResponseStream) -> bool:
@@ -133,10 +120,7 @@ def _stream_id(call: Call) -> str | None:
     return call.stream_id if isinstance(call, OpenStream) else None
 
 
-def _why(pump: asyncio.Task[Over]) -> str:
-    if pump.cancelled():
-        return "the browser left"
-    if (error := pump.exception()) is not None:
-        log.error("a relay failed", exc_info=error)
-        return "internal error"
-    return pump.result().value
+def _report_closed(report: Report, why: Over) -> None:
+    if why is Over.LEFT:
+        report("browser_left")
+    report("upstream_closed", why=None if why in (Over.LEFT, Over.FAILED) else why.value)

@@ -13,6 +13,12 @@ from proxy.guard.reporting import Report, failing_open
 from proxy.hermes import events
 from proxy.sse import Frame, Scanner
 
+_WORDS = "words"
+"""Stands in a report for the events of a turn's words that went by since the last one."""
+
+_REPORT_EVERY = 1.0
+"""Seconds between two reports of words that go by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
@@ -28,6 +34,9 @@ class Watch(Protocol):
     @property
     def told(self) -> bool:
         """Whether the bytes let through so far say that the turn is over."""
+
+    def passes(self, chunk: bytes, /) -> bool:
+        """Whether the next bytes may go on at once, with nothing to be seen in them; if not, `see` looks at them."""
 
     async def see(self, chunk: bytes, /) -> int | None:
         """Looks at the next bytes; how many of them end the stream, or None if it goes on (P4)."""
@@ -46,6 +55,10 @@ class NoWatch:
     """Long-lived streams that say nothing about turns: passed on, and closed with their browser (P6)."""
 
     told = False
+
+    def passes(self, _chunk: bytes, /) -> bool:
+        """Always."""
+        return True
 
     async def see(self, _chunk: bytes, /) -> int | None:
         """Nothing in them ends it."""
@@ -67,6 +80,10 @@ class ChannelWatch(NoWatch):
         self._ownership = ownership
         self._report = report
         self._scanner = Scanner()
+
+    def passes(self, _chunk: bytes, /) -> bool:
+        """Never: they are few, and each may announce a turn."""
+        return False
 
     async def see(self, chunk: bytes, /) -> int | None:
         """Learns announced turns as starts."""
@@ -104,7 +121,21 @@ class ChatWatch:
         self._patience = patience
         self._scanner = Scanner()
         self._session_id: str | None = None
-        self._opened = self._last_event = ownership.clock()
+        self._opened = self._last_event = self._reported = ownership.clock()
+
+    def passes(self, chunk: bytes, /) -> bool:
+        """While its turn goes on in a session that is known, its words do; they are reported now and then."""
+        if self.told or self._session_id is None or not (self._scanner.at_boundary and events.is_plain(chunk)):
+            return False
+        self._scanner.skip()
+        self._last_event = self._ownership.clock()
+        if self._last_event >= self._reported + _REPORT_EVERY:
+            self._wrote([_WORDS])
+        return True
+
+    def _wrote(self, names: list[str]) -> None:
+        self._reported = self._last_event
+        self._report("relay_wrote", events=names)
 
     async def see(self, chunk: bytes, /) -> int | None:
         """Learns from the frames that end in `chunk`; cuts after a terminal event (P4: terminal last)."""
@@ -117,7 +148,7 @@ class ChatWatch:
             if any(events.is_ending(event) for event in passed):
                 await self._let_the_answer_come(self._last_event + self._answer_timeout)
                 self.told = True
-            self._report("relay_wrote", events=passed)
+            self._wrote(passed)
             return end
         return None
 
@@ -162,7 +193,7 @@ class ChatWatch:
             ending = overdue.ending if overdue else await self._ending_at_eof()
             if ending is not None and self._scanner.at_boundary:
                 event, frame = events.synthesize(ending, self._session_id)
-                self._report("relay_wrote", events=[event])
+                self._wrote([event])
                 return frame
         return b""
 
@@ -182,6 +213,6 @@ class ChatWatch:
             await self._ownership.rotate(rotation.old_session_id, rotation.new_session_id)
 
     async def _learn_session(self, frame: Frame) -> None:
-        self._session_id = events.session_in(frame.data)
+        self._session_id = await self._ownership.session_of(self._stream_id) or events.session_in(frame.data)
         if self._session_id is not None:
             await self._ownership.identify(self._stream_id, self._session_id)

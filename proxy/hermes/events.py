@@ -1,6 +1,7 @@
 """Hermes' server-sent events: which ones end a stream, what others teach, and those the proxy has to write itself."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,17 @@ _CANCELLED_TYPES = ("cancelled", "canceled")
 def is_terminal(event: str) -> bool:
     """Whether nothing follows this event on its stream; `done` ends the turn, but not its stream (F6)."""
     return event in _TERMINAL
+
+
+_PLAIN = re.compile(rb"(?:(?:id: [^\r\n]*\n)?event: (?:token|reasoning|metering)\ndata: [^\r\n]*\n\n)+")
+
+
+def is_plain(chunk: bytes) -> bool:
+    """Whether these bytes are nothing but whole frames of a turn's words, as Hermes spells them.
+
+    Nearly all are, and nothing is learned from them but that the turn goes on.
+    """
+    return _PLAIN.fullmatch(chunk) is not None
 
 
 def is_ending(event: str) -> bool:

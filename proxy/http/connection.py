@@ -7,7 +7,7 @@ proxy has to do none of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import _EXC_SENTINEL
@@ -16,6 +16,7 @@ from proxy.http.sockets import reset_on_close, unread_bytes
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from aiohttp.http import RawResponseMessage
     from aiohttp.streams import StreamReader
@@ -30,6 +31,37 @@ LAST_WORDS: Final = 65_536
 """Bytes looked for behind a broken connection: an error answer, not a download."""
 
 
+Data: TypeAlias = "Callable[[bytes], None]"
+Ended: TypeAlias = "Callable[[BaseException | None], None]"
+
+
+class _Follower:
+    """Hands a body on as it arrives, until it is left."""
+
+    __slots__ = ("_content", "_data", "_ended", "_is_handing", "is_left")
+
+    def __init__(self, content: StreamReader, data: Data, ended: Ended) -> None:
+        self.is_left = False
+        self._content = content
+        self._data = data
+        self._ended = ended
+        self._is_handing = False
+
+    def hand_on(self) -> None:
+        """Hand on what has arrived. Reading may have more arrive, within the call."""
+        if self._is_handing:
+            return
+        self._is_handing = True
+        try:
+            while not self.is_left and self._content.exception() is None and (chunk := self._content.read_nowait()):
+                self._data(chunk)
+        finally:
+            self._is_handing = False
+        if not self.is_left and (self._content.exception() is not None or self._content.at_eof()):
+            self.is_left = True
+            self._ended(self._content.exception())
+
+
 class Connection(ResponseHandler):
     """A backend connection that carries one exchange at a time.
 
@@ -40,6 +72,7 @@ class Connection(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.heard = False
+        self._follower: _Follower | None = None
 
     def ask(self, head: bytes, *, method: str, silence: float) -> None:
         """Send a request head and get ready to read its answer.
@@ -53,6 +86,7 @@ class Connection(ResponseHandler):
             ConnectionResetError: the connection is gone.
         """
         self.heard = False
+        self._follower = None
         self.set_response_params(
             skip_payload=method == "HEAD",
             read_until_eof=True,
@@ -74,10 +108,28 @@ class Connection(ResponseHandler):
             if message.code >= 200 or message.code == 101:  # noqa: PLR2004 - the class of a status
                 return message, body
 
+    def follow(self, content: StreamReader, data: Data, ended: Ended) -> None:
+        """Hand the answer's body on in the call that it arrives in, however long it takes.
+
+        Args:
+            content: The body, which nobody else reads any more.
+            data: Called with every piece.
+            ended: Called once, at the body's end, with what broke it off if anything did.
+        """
+        self.read_timeout = None
+        self.start_timeout()
+        self._follower = _Follower(content, data, ended)
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        if self._follower is not None:
+            self._follower.hand_on()
+
     def data_received(self, data: bytes) -> None:
         """Parse what came, and remember that something did."""
         self.heard = self.heard or bool(data)
         super().data_received(data)
+        self._hand_on()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the answer, after what the backend said before it hung up has been heard.
@@ -91,6 +143,7 @@ class Connection(ResponseHandler):
                 self.data_received(words)
             self._break_off(exc)
         super().connection_lost(exc)
+        self._hand_on()
 
     def abort(self, reason: BaseException | None = None) -> None:
         """Close at once, dropping what is unsent; whoever reads the answer gets ``reason``.
@@ -98,6 +151,8 @@ class Connection(ResponseHandler):
         ``close()`` would wait for a backend that reads nothing, a FIN would too, behind what it
         has not read; and aiohttp's own ``abort()`` forgets the reader, which waits for ever.
         """
+        if self._follower is not None and reason is None:
+            self._follower.is_left = True
         self._break_off(reason or ConnectionAbortedError("aborted here"))
         if self.transport is not None:
             reset_on_close(self.transport)
@@ -107,6 +162,7 @@ class Connection(ResponseHandler):
         """Fail the exchange, and the body under way with it: aiohttp leaves its reader waiting."""
         self._break_off(exc)
         super().set_exception(exc, exc_cause)
+        self._hand_on()
 
     def _break_off(self, exc: BaseException) -> None:
         # A body that ends with its connection would look whole to the parser after a reset.

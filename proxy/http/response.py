@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from proxy.http.errors import ProxyError
     from proxy.http.request import Request
     from proxy.http.stream import ResponseStream
+    from proxy.http.writer import PatientWriter
 
 BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
@@ -53,6 +54,31 @@ class RawResponse(web.StreamResponse):
         self.raw_headers = headers
         self._whole_body = body
         self._upgrade = upgrade
+
+    @property
+    def is_full(self) -> bool:
+        """See `PatientWriter.is_full`."""
+        return self._writer.is_full
+
+    def send(self, chunk: bytes) -> None:
+        """Send a piece of the body, which is not empty, without waiting.
+
+        Raises:
+            ConnectionError: the browser is gone.
+        """
+        self._writer.send(chunk)
+
+    async def drain(self) -> None:
+        """Wait until the browser has taken enough for more to be sent.
+
+        Raises:
+            ConnectionError: the browser is gone, or took nothing for too long.
+        """
+        await self._writer.drain()
+
+    @property
+    def _writer(self) -> PatientWriter:
+        return cast("PatientWriter", self._payload_writer)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the body, with what of it was given beforehand."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp.client_exceptions import ClientError
 from aiohttp.http_exceptions import HttpProcessingError
@@ -23,6 +23,16 @@ BROKEN: Final = (ClientError, HttpProcessingError, OSError)
 """What aiohttp's client protocol raises for a connection that broke or speaks no HTTP."""
 
 FIRST_ERROR: Final = 400
+
+
+class Sink(Protocol):
+    """Takes the body of an answer as it arrives."""
+
+    def data(self, chunk: bytes, /) -> None:
+        """A piece, which is not empty."""
+
+    def ended(self, error: Exception | None, /) -> None:
+        """There is nothing more: the body is whole, or it broke off by a `BackendBrokenError`."""
 
 
 class ResponseStream:
@@ -75,6 +85,27 @@ class ResponseStream:
             raise BackendTooSlowError("The backend stopped in the middle of its answer.") from None
         except BROKEN as error:
             raise BackendBrokenError("The backend's answer broke off.") from error
+
+    def follow(self, sink: Sink) -> None:
+        """Hand every piece of the body from here on to ``sink``, in the call that it arrives in.
+
+        It may be silent for any time; ``sink`` is told nothing more once the answer is aborted.
+        """
+
+        def ended(error: BaseException | None) -> None:
+            broken = BackendBrokenError("The backend's answer broke off.")
+            broken.__cause__ = error
+            sink.ended(broken if error else None)
+
+        self.connection.follow(self._content, sink.data, ended)
+
+    def pause(self) -> None:
+        """Let nothing more of it arrive."""
+        self.connection.pause_reading()
+
+    def resume(self) -> None:
+        """Let it arrive again."""
+        self.connection.resume_reading()
 
     def abort(self) -> None:
         """Drop the answer and its connection at once; a reader of ``chunks`` is told."""

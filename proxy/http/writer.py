@@ -36,6 +36,19 @@ class PatientWriter(StreamWriter):
         self._write(head)
         self._headers_written = True
 
+    @property
+    def is_full(self) -> bool:
+        """Whether more was written than the peer takes for now (backpressure); `drain` waits until it is not."""
+        return self.protocol.writing_paused
+
+    def send(self, chunk: bytes) -> None:
+        """Write a piece of the body, which is not empty, without waiting.
+
+        Raises:
+            ConnectionResetError: the connection is closing.
+        """
+        self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self.chunked else chunk)
+
     async def drain(self) -> None:
         """Wait until the peer has taken enough for more to be written.
 

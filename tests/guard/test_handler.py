@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.demo import Faults
-from proxy.guard.source import Source
+from proxy.guard.pump import Pump
 from tests.support.lab import MakeLab
 from tests.support.raw import RawBrowser
 
@@ -76,12 +76,12 @@ async def test_a_relay_that_fails_ends_and_says_so(
 
     lab = await make_lab()
     _, stream_id, _ = await lab.direct.turn()
-    monkeypatch.setattr(Source, "_until_over", mistaken)
+    monkeypatch.setattr(Pump, "_is_done", mistaken)
 
     with caplog.at_level(logging.ERROR):
         tab = await lab.browser.open(stream_id).ended()
 
     assert (tab.status, tab.endings) == (200, [])
     assert [said["why"] for said in lab.reported("relay_ended")] == ["internal error"]
-    assert "a relay failed" in caplog.text
+    assert "/api/chat/stream failed" in caplog.text
     await lab.backend.ledger.until(lambda: len(lab.backend.ledger.open_streams) == 1, within=1)

@@ -71,7 +71,7 @@ async def test_a_turn_owns_the_session_that_its_start_named() -> None:
 
     assert await believer.owner("s") == "x"
     assert await believer.ownership.locate("x") == "s"
-    assert await believer.ownership.is_located("x")
+    assert await believer.ownership.session_of("x")
 
 
 @in_virtual_time
@@ -87,7 +87,7 @@ async def test_a_stream_seen_before_its_session_is_known_comes_along_with_it() -
     believer = Believer()
     await believer.ownership.observe(CancelSent(0.0, "x", "c-1", "alice"))
     await believer.ownership.observe(CancelAccepted(0.0, "x"))
-    assert not await believer.ownership.is_located("x")
+    assert await believer.ownership.session_of("x") is None
 
     await believer.ownership.identify("x", "s")
 

@@ -71,8 +71,64 @@ def believing_nothing(notes: Notes) -> Ownership:
 
 
 @in_virtual_time
+async def test_a_turns_words_pass_once_its_session_is_known() -> None:
+    """Until then every event may name it."""
+    watched = Watched()
+    words = frame("token", text="one")
+    assert not watched.watch.passes(words)
+    await watched.watch.see(words)
+    assert not watched.watch.passes(words)
+
+    await watched.watch.see(frame("metering", session_id="s"))
+
+    assert watched.watch.passes(words)
+    assert await watched.ownership.session_of("x") == "s"
+
+
+@in_virtual_time
+async def test_the_session_of_a_turn_that_was_seen_to_start_is_known() -> None:
+    watched = Watched()
+    await watched.runs()
+    await watched.watch.see(frame("token", text="one"))
+
+    assert watched.watch.passes(frame("token", text="two"))
+
+
+@in_virtual_time
+async def test_nothing_passes_in_the_middle_of_a_frame_nor_behind_the_end() -> None:
+    watched = Watched()
+    await watched.runs()
+    await watched.watch.see(b"event: tok")
+    assert not watched.watch.passes(frame("token"))
+    await watched.watch.see(b"en\ndata: {}\n\n" + frame("done"))
+
+    assert not watched.watch.passes(frame("token"))
+
+
+@in_virtual_time
+async def test_words_that_pass_are_reported_once_a_second_and_break_the_silence() -> None:
+    """P6: what a lingering stream still says is known to the trace."""
+    watched = Watched()
+    await watched.runs()
+    await watched.watch.see(frame("token", text="one"))
+    for _ in range(25):
+        await asyncio.sleep(0.1)
+        assert watched.watch.passes(frame("token", text="more"))
+
+    assert [said["events"] for said in watched.notes.of("relay_wrote")] == [["token"], ["words"], ["words"]]
+    await watched.ownership.observe(StreamEnded(watched.now, "x", Ending.FINISHED))
+    assert await watched.watch.due(0.0) == Due(watched.now + PATIENCE.linger, Ending.FINISHED)
+
+
+@in_virtual_time
+async def test_a_channel_is_always_looked_at() -> None:
+    assert not ChannelWatch(believing_nothing(Notes()), Notes()).passes(frame("token"))
+
+
+@in_virtual_time
 async def test_a_stream_of_no_turn_is_passed_on_whatever_it_says() -> None:
     watch = NoWatch()
+    assert watch.passes(frame("cancel"))
 
     assert await watch.see(frame("stream_end")) is None
     assert not watch.told
@@ -216,7 +272,7 @@ async def test_an_unknown_streams_session_is_learned_from_the_first_event_that_n
     watched = Watched()
     await watched.is_cancelled()
     await watched.watch.see(frame("token", text="A"))
-    assert not await watched.ownership.is_located("x")
+    assert await watched.ownership.session_of("x") is None
 
     await watched.watch.see(frame("metering", session_id="s") + frame("token", session_id="another"))
 

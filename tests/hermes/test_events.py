@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.core.records import Ending
 from proxy.hermes.events import (
@@ -12,11 +14,13 @@ from proxy.hermes.events import (
     announcement_of,
     ending_of,
     is_ending,
+    is_plain,
     is_terminal,
     rotation_of,
     session_in,
     synthesize,
 )
+from proxy.sse import Scanner
 
 # No event's data may break the reading of it.
 RUBBISH = [b"", b"{", b"[]", b"null", b"7", b'"text"', b"\xff", b"[" * 200_000]
@@ -184,3 +188,54 @@ def test_a_session_id_cannot_break_out_of_its_frame() -> None:
     event, fields = _parsed(synthesize(Ending.FINISHED, 's\n\nevent: x\n"\ud800'))
     assert event == "stream_end"
     assert fields["session_id"] == 's\n\nevent: x\n"\ud800'
+
+
+PLAIN = [
+    b'event: token\ndata: {"text": "A"}\n\n',
+    b'id: x:1\nevent: reasoning\ndata: {"text": "event: done"}\n\n',
+    b"id: x:1\nevent: metering\ndata: {}\n\nid: x:2\nevent: token\ndata: {}\n\n",
+]
+
+
+@pytest.mark.parametrize("chunk", PLAIN)
+def test_whole_frames_of_words_are_plain(chunk: bytes) -> None:
+    assert is_plain(chunk)
+    events = [frame.event for frame in Scanner().feed(chunk)]
+    assert set(events) <= {"token", "reasoning", "metering"}
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b"",
+        b": heartbeat\n\n",
+        b"event: done\ndata: {}\n\n",
+        b"event: tokens\ndata: {}\n\n",
+        b"event: token\ndata: {}\n",
+        b"event: token\ndata: {}\r\n\n",
+        b"event: token\revent: done\ndata: {}\n\n",
+        b"event: token\ndata: {}\revent: done\n\n",
+        b"event: token\ndata: {}\nevent: done\n\n",
+        b"event: token\nevent: done\ndata: {}\n\n",
+        b"event: token\ndata: {}\n\nevent: done\ndata: {}\n\n",
+        b'{"rest of one"}\n\nevent: token\ndata: {}\n\n',
+        b"event: token\ndata: {}\n\n\n",
+        b"\xef\xbb\xbfevent: token\ndata: {}\n\n",
+    ],
+)
+def test_anything_else_is_looked_at(chunk: bytes) -> None:
+    assert not is_plain(chunk)
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"event: token\n", b"event: done\n", b"data: {}\n", b"id: x:1\n", b"\n", b"\r", b":\n", b"e"])
+    )
+)
+def test_in_what_is_plain_a_browser_sees_words_alone(pieces: list[bytes]) -> None:
+    """However the bytes are put together: an end that passed for words would never be learned."""
+    chunk = b"".join(pieces)
+    if is_plain(chunk):
+        scanner = Scanner()
+        assert {frame.event for frame in scanner.feed(chunk)} == {"token"}
+        assert scanner.at_boundary

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from proxy.http.lanes import Lane
     from proxy.http.message import Body, RequestHead
+    from proxy.http.stream import Sink
 
 SPEAKS_EVERY = 0.3
 TITLE_TAKES = 0.2
@@ -74,20 +75,38 @@ class Stream:
         self.reason = b""
         kind = b"text/event-stream" if streams else b"application/json"
         self.headers = ((b"Content-Type", kind),)
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._arrived: list[bytes | None] = []
+        self._sink: Sink | None = None
         if not streams:
             self.put(content)
             self.put(None)
 
     def put(self, chunk: bytes | None) -> None:
-        self._queue.put_nowait(chunk)
+        """A piece arrives; None is the end."""
+        if self._sink is None:
+            self._arrived.append(chunk)
+        elif chunk is None:
+            sink, self._sink = self._sink, None
+            sink.ended(None)
+        else:
+            self._sink.data(chunk)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        while (chunk := await self._queue.get()) is not None:
-            yield chunk
+        """A whole answer."""
+        for chunk in self._arrived:
+            if chunk is not None:
+                yield chunk
+
+    def follow(self, sink: Sink) -> None:
+        arrived, self._arrived, self._sink = self._arrived, [], sink
+        for chunk in arrived:
+            self.put(chunk)
+
+    def pause(self) -> None:
+        raise AssertionError("a tab that reads at once has nothing to hold back")
 
     def abort(self) -> None:
-        self.put(None)
+        self._sink = None
 
 
 class Hermes:

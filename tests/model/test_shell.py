@@ -61,7 +61,9 @@ class Tab:
     told_at: float | None = None
     """When it was given the event that ends its turn for a page."""
 
-    async def write(self, chunk: bytes) -> None:
+    is_full = False
+
+    def send(self, chunk: bytes) -> None:
         assert not self.left
         self.received += chunk
         if self.told_at is None and not _PAGES_END.isdisjoint(self.events):

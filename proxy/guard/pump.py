@@ -1,0 +1,258 @@
+"""A relay's bytes, from one upstream to one browser.
+
+What nobody has to look at goes on in the call that it arrives in. Everything else, and everything behind it, waits for
+the pump's one task, which also minds the clock and a browser that is slow.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+from proxy.guard.watch import Watch
+from proxy.http.stream import Sink, settle
+
+
+class Upstream(Protocol):
+    """An answer that arrives in pieces, as `proxy.http.stream.ResponseStream`."""
+
+    def follow(self, sink: Sink, /) -> None:
+        """Hands every piece from here on to `sink`, in the call that it arrives in."""
+
+    def pause(self) -> None:
+        """Lets nothing more arrive."""
+
+    def resume(self) -> None:
+        """Lets it arrive again."""
+
+    def abort(self) -> None:
+        """Closes its connection at once; nothing more arrives."""
+
+
+class Browser(Protocol):
+    """Whoever reads it, as `proxy.http.response.RawResponse`."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more has been sent than the browser takes for now (backpressure)."""
+
+    def send(self, chunk: bytes, /) -> None:
+        """Sends a piece, without waiting.
+
+        Raises:
+            ConnectionError: the browser is gone.
+        """
+
+    async def drain(self) -> None:
+        """Waits until it is not full any more.
+
+        Raises:
+            ConnectionError: the browser is gone, or took nothing for too long.
+        """
+
+
+class Over(Enum):
+    """Why a relay ended."""
+
+    TERMINAL = "terminal event"
+    OVERDUE = "no terminal event in time"
+    EOF = "the backend closed it"
+    BROKEN = "the backend broke off"
+    IDLE = "silence"
+    LEFT = "the browser left"
+    FAILED = "internal error"
+
+
+class Pump:
+    """Passes one upstream on until it is over, and closes it then (P6: no orphan).
+
+    Args:
+        upstream: What to read.
+        browser: Where it goes.
+        watch: What looks at it.
+        clock: The event loop's.
+        idle_timeout: Longest silence, in seconds; a heartbeat breaks it.
+        buffer: Bytes that wait for the browser before the upstream is held back (P7).
+        closed: Told why as soon as the upstream is closed.
+    """
+
+    def __init__(  # noqa: PLR0913 - its two ends, its judgement, and the means to carry it out
+        self,
+        upstream: Upstream,
+        browser: Browser,
+        watch: Watch,
+        *,
+        clock: Callable[[], float],
+        idle_timeout: float,
+        buffer: int,
+        closed: Callable[[Over], None],
+    ) -> None:
+        self._upstream = upstream
+        self._browser = browser
+        self._watch = watch
+        self._clock = clock
+        self._idle_timeout = idle_timeout
+        self._buffer = buffer
+        self._closed = closed
+        self._unseen: deque[bytes] = deque()
+        self._unsent: list[bytes] = []
+        self._waiting = 0  # bytes of both
+        self._held_back = False
+        self._at_rest = False  # nothing waits, so that what arrives may go on at once
+        self._woken = asyncio.Event()
+        self._draining: asyncio.Task[None] | None = None
+        self._heard = self._resumed = clock()
+        self._ended: Over | None = None  # by the backend
+        self._over: Over | None = None
+        self._error: Exception | None = None
+
+    @property
+    def over(self) -> Over:
+        """Why it ended, once it has."""
+        return self._over or Over.FAILED
+
+    async def run(self, tell: Callable[[], None]) -> None:
+        """Passes the upstream on until it is over and the browser has been sent all of it.
+
+        Args:
+            tell: Called when the browser has been sent the event that ends its turn.
+
+        Raises:
+            BackendError: the backend broke off, and what the browser has must not look whole.
+            ConnectionError: the browser is gone.
+        """
+        try:
+            self._upstream.follow(self)
+            while not await self._is_done(tell):
+                await self._rest()
+        except (asyncio.CancelledError, ConnectionError):
+            self._finish(Over.LEFT)
+            raise
+        finally:
+            self._finish(Over.FAILED)
+            if self._draining is not None:
+                await settle(self._draining)
+        if self._error is not None:
+            raise self._error
+
+    def revise(self) -> None:
+        """What is believed about the stream has changed: look at its limit again."""
+        self._woken.set()
+
+    # -- what the upstream calls ------------------------------------------------------------------
+
+    def data(self, chunk: bytes) -> None:
+        """See `Sink`."""
+        self._heard = self._clock()
+        if self._at_rest and self._watch.passes(chunk):
+            self._pass(chunk)
+            return
+        self._at_rest = False
+        self._unseen.append(chunk)
+        self._waiting += len(chunk)
+        if self._waiting >= self._buffer:
+            self._held_back = True
+            self._upstream.pause()
+        self._woken.set()
+
+    def ended(self, error: Exception | None) -> None:
+        """See `Sink`."""
+        self._ended, self._error = Over.BROKEN if error else Over.EOF, error
+        self._woken.set()
+
+    def _pass(self, chunk: bytes) -> None:
+        try:
+            self._browser.send(chunk)
+        except ConnectionError:
+            return  # the browser is gone, and this run is about to be broken off for it
+        if self._browser.is_full:
+            self._at_rest = False
+            self._woken.set()
+
+    # -- what the task does -----------------------------------------------------------------------
+
+    async def _is_done(self, tell: Callable[[], None]) -> bool:
+        """Sees and sends what waits; whether there is nothing more to do."""
+        while self._unseen and self._over is None:
+            chunk = self._unseen.popleft()
+            end = await self._watch.see(chunk)
+            self._unsent.append(chunk[:end])
+            if end is not None:
+                self._finish(Over.TERMINAL)
+        if self._over is None:
+            await self._look()
+        self._send()
+        if self._watch.told and not self._unsent:
+            tell()
+        return self._over is not None and not self._unsent
+
+    async def _look(self) -> None:
+        """Whether it ends now, without a terminal event of its own."""
+        if self._ended is not None:
+            last = await self._watch.ending(None)
+            self._error = None if last else self._error
+            self._finish(self._ended, last)
+            return
+        due = await self._watch.due(self._resumed)
+        if due is not None and self._clock() >= due.at:
+            self._finish(Over.OVERDUE, await self._watch.ending(due))
+        elif self._idle_at is not None and self._clock() >= self._idle_at:
+            self._finish(Over.IDLE)
+
+    @property
+    def _idle_at(self) -> float | None:
+        """Time in which a slow browser keeps the upstream from being read is not the upstream's silence."""
+        return None if self._held_back else self._heard + self._idle_timeout
+
+    def _finish(self, over: Over, last: bytes = b"") -> None:
+        """Closes the upstream, unless that was done before."""
+        if self._over is not None:
+            return
+        self._over = over
+        self._unseen.clear()
+        if last:
+            self._unsent.append(last)
+        self._upstream.abort()
+        self._closed(over)
+
+    def _send(self) -> None:
+        if self._draining is not None and self._draining.done():
+            self._draining.result()
+            self._draining = None
+        if self._unsent and not self._browser.is_full:
+            self._browser.send(b"".join(self._unsent))
+            self._unsent.clear()
+        if self._browser.is_full:
+            self._await_room()
+        elif not self._unsent:
+            self._let_come()
+
+    def _await_room(self) -> None:
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._browser.drain())
+            self._draining.add_done_callback(lambda _: self._woken.set())
+
+    def _let_come(self) -> None:
+        """Everything that was seen has been taken."""
+        self._waiting = sum(map(len, self._unseen))
+        if self._held_back and self._over is None:
+            self._held_back = False
+            self._heard = self._resumed = self._clock()
+            self._upstream.resume()
+
+    async def _rest(self) -> None:
+        """Waits until something waits, something was revised, or something is due."""
+        limits: list[float | None] = []
+        if self._over is None:
+            due = await self._watch.due(self._resumed)
+            limits = [self._idle_at, due.at if due else None]
+            self._at_rest = not (self._unseen or self._unsent or self._draining)
+        try:
+            async with asyncio.timeout_at(min((limit for limit in limits if limit is not None), default=None)):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._at_rest = False
+        self._woken.clear()
