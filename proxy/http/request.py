@@ -79,13 +79,15 @@ class Request(web.BaseRequest):
     def reusable(self) -> bool:
         """Whether another request can follow on this connection once this one is answered.
 
-        Not with a body still under way, and not after an ``Upgrade``: the parser drops what is
-        pipelined behind one it does not know.
+        Not with a body still under way; not after an ``Upgrade``, since the parser drops what is
+        pipelined behind one it does not know; and not after a chunked body, since the parser takes
+        the last field of its trailer section for the first one of the next request.
         """
         return (
             self.keep_alive
             and self._payload.is_eof()
             and not self._message.upgrade
+            and not self._message.chunked
             and not self.downstream.discards_input
         )
 
