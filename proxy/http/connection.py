@@ -73,7 +73,7 @@ class Connection(ResponseHandler):
         """The final answer's head and its body. Interim ones (RFC 9110 §15.2) are passed over."""
         while True:
             message, body = await self.read()
-            if message.code >= 200 or message.code == 101:  # noqa: PLR2004 - the class of a status
+            if message.code == 101 or not 100 <= message.code < 200:  # noqa: PLR2004 - the class of a status
                 return message, body
 
     def data_received(self, data: bytes) -> None:

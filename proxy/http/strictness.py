@@ -1,9 +1,9 @@
-"""Which requests are refused before the backend sees them. Pure.
+"""Which requests are refused before the backend sees them, and which answers before the browser does. Pure.
 
 Two parties that read one message differently are how requests are smuggled (RFC 9112 §11.2), so
-whatever has two readings is refused. aiohttp's C parser (llhttp, strict) refuses most of it: two
-``Content-Length``, one beside ``Transfer-Encoding``, folded headers, bare CR or LF, NUL. Here
-stands what it lets through, and what its errors are called on the wire.
+whatever has two readings is refused. aiohttp's C parser (llhttp, strict for requests) refuses most
+of it: two ``Content-Length``, one beside ``Transfer-Encoding``, folded headers, bare CR or LF, NUL.
+Here stands what it lets through, and what its errors are called on the wire.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import (
 )
 
 from proxy.http.errors import (
+    BackendBrokenError,
     BadRequestError,
     BrowserError,
     HeadersTooLargeError,
@@ -26,7 +27,7 @@ from proxy.http.errors import (
     UnsupportedRequestError,
     UnsupportedVersionError,
 )
-from proxy.http.headers import RawHeaders, values
+from proxy.http.headers import FORBIDDEN, RawHeaders, values
 
 LINE: Final = 65_536
 """The longest line Hermes reads, in bytes with its CRLF (``http.server``, ``http.client``)."""
@@ -40,6 +41,7 @@ MAX_LENGTH: Final = 2**63 - 1
 """The longest body that can be counted; llhttp takes 2**64-1 for "until the end" instead."""
 
 VERSIONS: Final = frozenset({(1, 0), (1, 1)})
+FIRST_STATUS: Final = 100
 
 
 def check_request(method: str, version: tuple[int, int], headers: RawHeaders) -> None:
@@ -62,10 +64,37 @@ def _check_framing(version: tuple[int, int], headers: RawHeaders) -> None:
     codings = values(headers, b"transfer-encoding")
     if codings and version == (1, 0):
         raise BadRequestError("Transfer-Encoding does not exist in HTTP/1.0.")
-    if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+    if _is_coded_otherwise(codings):
         raise UnsupportedRequestError("The only transfer coding understood here is chunked.")
-    if any(int(length) > MAX_LENGTH for length in values(headers, b"content-length")):
+    if _is_uncountable(headers):
         raise RequestTooLargeError("The request states an impossible Content-Length.")
+
+
+def check_answer(version: tuple[int, int], status: int, reason: bytes, headers: RawHeaders) -> None:
+    """Refuse what the parser, which is lenient with answers, let through.
+
+    A transfer coding ends with its hop (RFC 9112 §7): one that is not undone here would leave the
+    browser a body that it cannot read.
+
+    Raises:
+        BackendBrokenError: no HTTP/1.0 or HTTP/1.1, a head that cannot go on, or a body whose end
+            nobody can tell.
+    """
+    codings = values(headers, b"transfer-encoding")
+    if version not in VERSIONS or status < FIRST_STATUS or any(byte in reason for byte in FORBIDDEN):
+        raise BackendBrokenError("The backend's status line is malformed.")
+    if _is_coded_otherwise(codings) or (codings and version == (1, 0)):
+        raise BackendBrokenError("The backend's answer has a transfer coding that is not understood here.")
+    if _is_uncountable(headers):
+        raise BackendBrokenError("The backend's answer states an impossible Content-Length.")
+
+
+def _is_coded_otherwise(codings: list[bytes]) -> bool:
+    return bool(codings) and [coding.lower() for coding in codings] != [b"chunked"]
+
+
+def _is_uncountable(headers: RawHeaders) -> bool:
+    return any(int(length) > MAX_LENGTH for length in values(headers, b"content-length"))
 
 
 def refusal(error: Exception) -> BrowserError:

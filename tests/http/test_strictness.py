@@ -8,6 +8,7 @@ import pytest
 from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, InvalidURLError, LineTooLong
 
 from proxy.http.errors import (
+    BackendBrokenError,
     BadRequestError,
     BrowserError,
     HeadersTooLargeError,
@@ -16,7 +17,7 @@ from proxy.http.errors import (
     UnsupportedRequestError,
     UnsupportedVersionError,
 )
-from proxy.http.strictness import MAX_FIELD, MAX_TARGET, check_request, refusal
+from proxy.http.strictness import MAX_FIELD, MAX_TARGET, check_answer, check_request, refusal
 
 if TYPE_CHECKING:
     from proxy.http.headers import RawHeaders
@@ -55,6 +56,39 @@ def test_ambiguous_requests_are_refused(
 ) -> None:
     with pytest.raises(error):
         check_request(method, version, headers)
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "reason", "headers"),
+    [
+        ((1, 1), 200, b"OK", CHUNKED),
+        ((1, 0), 999, b"\xff", ((b"Content-Length", b"9223372036854775807"),)),
+        ((1, 1), 100, b"", ()),
+    ],
+)
+def test_answers_with_one_reading_pass(
+    version: tuple[int, int], status: int, reason: bytes, headers: RawHeaders
+) -> None:
+    check_answer(version, status, reason, headers)
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "reason", "headers", "sentence"),
+    [
+        ((2, 0), 200, b"OK", (), "status line"),
+        ((1, 1), 99, b"OK", (), "status line"),
+        ((1, 1), 200, b"O\0K", (), "status line"),
+        ((1, 0), 200, b"OK", CHUNKED, "transfer coding"),
+        ((1, 1), 200, b"OK", CHUNKED + CHUNKED, "transfer coding"),
+        ((1, 1), 200, b"OK", ((b"transfer-encoding", b"gzip, chunked"),), "transfer coding"),
+        ((1, 1), 200, b"OK", ((b"content-length", b"9223372036854775808"),), "Content-Length"),
+    ],
+)
+def test_answers_that_a_browser_could_read_otherwise_are_the_backends_fault(
+    version: tuple[int, int], status: int, reason: bytes, headers: RawHeaders, sentence: str
+) -> None:
+    with pytest.raises(BackendBrokenError, match=sentence):
+        check_answer(version, status, reason, headers)
 
 
 @pytest.mark.parametrize(
