@@ -8,10 +8,12 @@ Here stands what it lets through, and what its errors are called on the wire.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from aiohttp.http_exceptions import (
     BadHttpMethod,
+    BadStatusLine,
     HttpProcessingError,
     InvalidURLError,
     LineTooLong,
@@ -43,6 +45,15 @@ MAX_LENGTH: Final = 2**63 - 1
 VERSIONS: Final = frozenset({(1, 0), (1, 1)})
 FIRST_STATUS: Final = 100
 
+HOST: Final = re.compile(
+    rb"(?:\[[0-9a-f.]*:[0-9a-f:.]*(?:%25[\w.~-]+)?\]"  # an IPv6 address, with a zone (RFC 6874)
+    rb"|\[v[0-9a-f]+\.[\w.~!$&'()*+,;=:-]+\]"
+    rb"|(?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})*)"
+    rb"(?::[0-9]*)?",
+    re.IGNORECASE,
+)
+"""What ``Host`` may say (RFC 9110 §7.2, RFC 3986 §3.2.2): above all no user, path or space."""
+
 
 def check_request(method: str, version: tuple[int, int], headers: RawHeaders) -> None:
     """Refuse what the parser let through.
@@ -50,13 +61,15 @@ def check_request(method: str, version: tuple[int, int], headers: RawHeaders) ->
     Raises:
         UnsupportedVersionError: not HTTP/1.0 or HTTP/1.1.
         UnsupportedRequestError: ``CONNECT``, or a transfer coding other than exactly ``chunked``.
-        BadRequestError: a transfer coding in HTTP/1.0 (RFC 9112 §6.1).
+        BadRequestError: a transfer coding in HTTP/1.0 (RFC 9112 §6.1), or a ``Host`` that is none (§3.2).
         RequestTooLargeError: a length nobody can count to.
     """
     if version not in VERSIONS:
         raise UnsupportedVersionError("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
     if method == "CONNECT":
         raise UnsupportedRequestError("This is no tunnelling proxy: CONNECT is not implemented.")
+    if not all(HOST.fullmatch(host) for host in values(headers, b"host")):
+        raise BadRequestError("The request's Host is malformed.")
     _check_framing(version, headers)
 
 
@@ -103,11 +116,17 @@ def refusal(error: Exception) -> BrowserError:
         return _too_long(error)
     if isinstance(error, BadHttpMethod):
         return _unknown_method(error)
-    if isinstance(error, InvalidURLError) or not isinstance(error, HttpProcessingError):
-        return BadRequestError("The request target is malformed.")
-    if error.message == "Too many headers received":
+    if isinstance(error, BadStatusLine):  # of a request, it is the request line
+        return BadRequestError("The request line is malformed.")
+    if isinstance(error, HttpProcessingError) and not isinstance(error, InvalidURLError):
+        return _malformed(error.message)
+    return BadRequestError("The request target is malformed.")
+
+
+def _malformed(said: str) -> BrowserError:
+    if said == "Too many headers received":
         return HeadersTooLargeError(f"The request has more than {MAX_HEADERS} headers.")
-    reason = error.message.partition("\n")[0].rstrip(":. ")
+    reason = said.partition("\n")[0].rstrip(":. ")
     if "`Transfer-Encoding`" in reason:
         return UnsupportedRequestError("The only transfer coding understood here is chunked.")
     return BadRequestError(f"The request is malformed: {reason}.")

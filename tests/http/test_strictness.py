@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, InvalidURLError, LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, BadStatusLine, InvalidURLError, LineTooLong
 
 from proxy.http.errors import (
     BackendBrokenError,
@@ -32,6 +32,7 @@ CHUNKED: RawHeaders = ((b"Transfer-Encoding", b"Chunked"),)
         ("GET", (1, 0), ()),
         ("BREW", (1, 1), CHUNKED),
         ("POST", (1, 1), ((b"Content-Length", b"9223372036854775807"),)),
+        ("GET", (1, 1), ((b"Host", b"[2001:db8::1%25eth0]:80"),)),
     ],
 )
 def test_unambiguous_requests_pass(method: str, version: tuple[int, int], headers: RawHeaders) -> None:
@@ -44,6 +45,7 @@ def test_unambiguous_requests_pass(method: str, version: tuple[int, int], header
         ("GET", (2, 0), (), UnsupportedVersionError),
         ("GET", (0, 9), (), UnsupportedVersionError),
         ("CONNECT", (1, 1), (), UnsupportedRequestError),
+        ("GET", (1, 1), ((b"Host", b"user@h"),), BadRequestError),
         ("POST", (1, 0), CHUNKED, BadRequestError),
         ("POST", (1, 1), CHUNKED + CHUNKED, UnsupportedRequestError),
         ("POST", (1, 1), ((b"transfer-encoding", b"gzip, chunked"),), UnsupportedRequestError),
@@ -111,6 +113,7 @@ def test_answers_that_a_browser_could_read_otherwise_are_the_backends_fault(
             UnsupportedRequestError,
             "The request method is not known here.",
         ),
+        (BadStatusLine("Bad status line:\n  secret"), BadRequestError, "The request line is malformed."),
         (InvalidURLError("whatever"), BadRequestError, "The request target is malformed."),
         (ValueError("whatever"), BadRequestError, "The request target is malformed."),
         (
