@@ -155,7 +155,7 @@ class Upstream:
             message, content = await self._await_head(connection, sender)
             stream = ResponseStream(connection, message, content, sender)
             check_answer(message.version, stream.status, stream.reason, stream.headers)
-            _check_switch(stream.status, ask, connection)
+            _check_switch(stream, ask.upgrade)
         except BROKEN as error:
             await _give_up(connection, sender)
             raise BackendBrokenError(_what_broke(error)) from error
@@ -218,8 +218,12 @@ def _what_broke(error: Exception) -> str:
     return "The backend hung up without an answer."
 
 
-def _check_switch(status: int, ask: _Ask, connection: Connection) -> None:
-    if status == SWITCHING and (ask.upgrade is None or not connection.upgraded):
+def _check_switch(stream: ResponseStream, asked: bytes | None) -> None:
+    """RFC 9110 §7.8: a server switches to nothing but what it was asked for."""
+    if stream.status != SWITCHING:
+        return
+    to = [protocol.lower() for protocol in values(stream.headers, b"upgrade")]
+    if asked is None or to != [asked.lower()] or not stream.connection.upgraded:
         raise BackendBrokenError("The backend switched protocols unasked.")
 
 
