@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from proxy.http.lanes import Lane
-from tests.wire.messages import OK, answered, asked_with, get
+from tests.wire.messages import OK, answered, asked_with, get, post
 
 if TYPE_CHECKING:
-    from tests.wire.conftest import Listener, Proxied
+    from tests.wire.conftest import Listener, Proxied, Start
 
 LINE = b"HTTP/1.1 200 OK\r\n"
 CODED = LINE + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -315,3 +316,111 @@ async def test_a_204_states_no_length(proxied: Proxied, backend: Listener) -> No
     assert await browser.head() == b"HTTP/1.1 204 No Content\r\nA: b\r\n\r\n"
     await browser.send(get())
     assert (await asked.head()).startswith(b"GET / ")
+
+
+# -- interim answers (RFC 9110 section 15.2) ------------------------------------------------------
+
+INTERIM = {
+    "100 unasked": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "103 with fields": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nSet-Cookie: a=b\r\n\r\n",
+    "one that nobody knows": b"HTTP/1.1 199 Odd\r\n\r\n",
+    "one with a length, and no body": b"HTTP/1.1 102 Processing\r\nContent-Length: 2\r\n\r\n",
+    "a thousand": b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n" * 1000,
+}
+
+
+@pytest.mark.parametrize("segments", ["one", "two"])
+@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
+async def test_interim_answers_end_here_and_the_last_one_counts(
+    proxied: Proxied, backend: Listener, interim: bytes, segments: str
+) -> None:
+    """RFC 9110 section 15.2: a proxy forwards them; this one does not, a known limit."""
+    browser, asked = await asked_with(proxied, backend)
+    for segment in [interim + OK] if segments == "one" else [interim, OK]:
+        await asked.send(segment)
+    assert await browser.take(len(OK)) == OK
+    await browser.send(get())
+    assert (await asked.head()).startswith(b"GET / ")
+    assert not browser.buffer
+
+
+async def test_interim_answers_are_no_answer(start: Start, backend: Listener) -> None:
+    """They do not put off the limit for the head of a real one (P7)."""
+    proxied = await start(upstream={"response_timeout": 0.2})
+    browser, asked = await asked_with(proxied, backend)
+    ending = asyncio.create_task(asked.rest())
+    while not ending.done():
+        with contextlib.suppress(OSError):
+            await asked.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+        await asyncio.sleep(0.02)
+    assert await answered(browser) == (504, "backend_too_slow")
+
+
+# -- how long a connection lives (RFC 9112 section 9.3) -------------------------------------------
+
+PERSISTENCE = {
+    "HTTP/1.1": (OK, True),
+    "HTTP/1.1 that closes": (OK.replace(b"\r\n\r\n", b"\r\nConnection: x, Close\r\n\r\n"), False),
+    "HTTP/1.0": (OK.replace(b"1.1", b"1.0"), False),
+    "HTTP/1.0 kept alive": (
+        OK.replace(b"1.1", b"1.0").replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n"),
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "kept"), PERSISTENCE.values(), ids=PERSISTENCE)
+async def test_a_backend_says_whether_its_connection_is_used_again(
+    proxied: Proxied,
+    backend: Listener,
+    answer: bytes,
+    kept: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    browser, asked = await asked_with(proxied, backend)
+    await asked.send(answer)
+    assert await browser.take(len(OK)) == OK
+    await browser.send(get(line=b"GET /next HTTP/1.1"))
+    following = asked if kept else await backend.accept()
+    assert (await following.head()).startswith(b"GET /next ")
+
+
+async def test_a_body_without_framing_ends_with_its_connection(proxied: Proxied, backend: Listener) -> None:
+    """RFC 9112 section 6.3: also behind a Connection field that promises to stay."""
+    browser, asked = await asked_with(proxied, backend)
+    await asked.send(LINE + b"Connection: keep-alive\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")
+    body = b"13\r\nHTTP/1.1 200 OK\r\n\r\n\r\n"
+    assert await browser.take(len(CODED) + len(body)) == CODED + body
+    asked.close()
+    assert await browser.take(5) == b"0\r\n\r\n"
+    await browser.send(get())
+    assert (await (await backend.accept()).head()).startswith(b"GET / ")
+
+
+# -- answers before their time (RFC 9112 section 9.5) ---------------------------------------------
+
+EARLY = {
+    "a success": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    "a refusal": b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno",
+    "nothing to say": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "another way": b"HTTP/1.1 303 See Other\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 9\r\n", b"Transfer-Encoding: chunked\r\n"])
+@pytest.mark.parametrize("answer", EARLY.values(), ids=EARLY)
+async def test_an_answer_that_is_whole_before_its_request_ends_both_connections(
+    proxied: Proxied, backend: Listener, answer: bytes, framing: bytes
+) -> None:
+    """What is left of the body is nobody's next request, on neither of them (F8)."""
+    browser = await proxied.browser()
+    await browser.send(post(framing, b"2\r\nab\r\n" if b"chunked" in framing else b"abcd"))
+    asked = await backend.accept()
+    await asked.until(b"ab")
+    await asked.send(answer)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    expected = head + b"\r\nConnection: close\r\n\r\n" + body
+    assert await browser.take(len(expected)) == expected
+    await asked.rest()
+    await browser.send(b"0\r\n\r\n" + get() if b"chunked" in framing else b"efghi" + get())
+    assert await browser.rest() == b""
+    await next_one_is_served_afresh(proxied, backend)
