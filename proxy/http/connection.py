@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import _EXC_SENTINEL
 
+from proxy.http.cutting import Cutter
 from proxy.http.sockets import reset_on_close, unread_bytes
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Connection(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.heard = False
+        self._cutter = Cutter()
         self._follower: _Follower | None = None
 
     def ask(self, head: bytes, *, method: str, silence: float) -> None:
@@ -105,7 +107,7 @@ class Connection(ResponseHandler):
         """The final answer's head and its body. Interim ones (RFC 9110 §15.2) are passed over."""
         while True:
             message, body = await self.read()
-            if message.code >= 200 or message.code == 101:  # noqa: PLR2004 - the class of a status
+            if message.code == 101 or not 100 <= message.code < 200:  # noqa: PLR2004 - the class of a status
                 return message, body
 
     def follow(self, content: StreamReader, data: Data, ended: Ended) -> None:
@@ -126,10 +128,18 @@ class Connection(ResponseHandler):
             self._follower.hand_on()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and remember that something did."""
+        """Parse what came, head by head, and remember that something did."""
         self.heard = self.heard or bool(data)
-        super().data_received(data)
+        for piece in self._cutter.cut(data, enough=self._is_paused):
+            super().data_received(piece)
         self._hand_on()
+
+    def spoke_unasked(self) -> bool:
+        """Whether anything came behind the last answer, if only a part of another one.
+
+        Asked of a connection that is idle: the parser is told that its input ends here.
+        """
+        return self.should_close or self._parser is None or self._parser.feed_eof() is not None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the answer, after what the backend said before it hung up has been heard.
@@ -163,6 +173,9 @@ class Connection(ResponseHandler):
         self._break_off(exc)
         super().set_exception(exc, exc_cause)
         self._hand_on()
+
+    def _is_paused(self) -> bool:
+        return self._reading_paused or self._buffer_paused
 
     def _break_off(self, exc: BaseException) -> None:
         # A body that ends with its connection would look whole to the parser after a reset.

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
+from proxy.http.cutting import Cutter
 from proxy.http.errors import ProxyError, RequestTimeoutError
 from proxy.http.response import error_answer, whole
 from proxy.http.sockets import give_up_after, peer_hung_up, reset_on_close
@@ -38,7 +39,7 @@ class Downstream(web.RequestHandler):
         discards_input: Whether what comes in is dropped from now on.
     """
 
-    __slots__ = ("_watch", "discards_input", "patience", "trusted_proxies")
+    __slots__ = ("_cutter", "_watch", "discards_input", "patience", "trusted_proxies")
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Downstream(web.RequestHandler):
         self.patience = patience
         self.trusted_proxies = trusted_proxies
         self.discards_input = False
+        self._cutter = Cutter()
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,9 +71,10 @@ class Downstream(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, unless it is to be dropped."""
-        if not self.discards_input or self._body_under_way:
-            super().data_received(data)
+        """Parse what came, head by head, unless it is to be dropped."""
+        for piece in self._cutter.cut(data, enough=self._is_paused):
+            if not self.discards_input or self._body_under_way:
+                super().data_received(piece)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio.Protocol has it
         """Take a FIN for what it nearly always is: the browser has left.
@@ -144,6 +147,9 @@ class Downstream(web.RequestHandler):
             log.error("%s %s failed", request.method, path, exc_info=exc)
         return ProxyError("The proxy failed to handle this request.")
 
+    def _is_paused(self) -> bool:
+        return self._reading_paused or self._buffer_paused
+
     def _pause_transport_reading(self) -> None:
         super()._pause_transport_reading()
         if self._watch is None:
@@ -152,7 +158,7 @@ class Downstream(web.RequestHandler):
     def _look(self) -> None:
         """Notice a browser that left while its connection was not being read."""
         self._watch = None
-        if self.transport is None or not (self._reading_paused or self._buffer_paused):
+        if self.transport is None or not self._is_paused():
             return
         if peer_hung_up(self.transport):
             self.abort()

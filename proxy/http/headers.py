@@ -33,13 +33,13 @@ HOP_BY_HOP = frozenset(
 )
 """RFC 9110 §7.6.1: about one connection, so never passed on to the next one."""
 
-UNLISTABLE = frozenset({b"content-length", b"host"})
-"""Kept though ``Connection`` names them: without them the next hop reads another message."""
-
 FORWARDED = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-host", b"x-real-ip"}
 )
 """What a browser could say about itself, and only a trusted proxy may."""
+
+UNLISTABLE = frozenset({b"content-length", b"host"}) | FORWARDED
+"""Kept though ``Connection`` names them: the next hop would read another message, or believe another sender."""
 
 FORBIDDEN = (b"\r", b"\n", b"\x00")
 
@@ -79,6 +79,13 @@ def with_content_length(headers: RawHeaders, length: int) -> RawHeaders:
     if content_length(headers) is None:
         return (*without(headers, [b"content-length"]), field)
     return tuple(field if key.lower() == b"content-length" else (key, v) for key, v in headers)
+
+
+def with_host(headers: RawHeaders, host: bytes) -> RawHeaders:
+    """The fields with one ``Host`` that says ``host``, where the old one stood."""
+    if not values(headers, b"host"):
+        return (*headers, (b"Host", host))
+    return tuple((key, host if key.lower() == b"host" else value) for key, value in headers)
 
 
 def serialize(start_line: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:

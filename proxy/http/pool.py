@@ -28,7 +28,7 @@ class IdlePool:
         while self._idle:
             connection, timer = self._idle.popitem()
             timer.cancel()
-            if connection.is_connected() and not connection.should_close:
+            if connection.is_connected() and not connection.spoke_unasked():
                 return connection
             connection.abort()
         return None

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
 from proxy.http.errors import BadRequestError, RequestTimeoutError, RequestTooLargeError
-from proxy.http.headers import client_address, content_length, forwarded, tokens, values
+from proxy.http.headers import client_address, content_length, forwarded, tokens, values, with_host
 from proxy.http.message import Body, RequestHead
 
 if TYPE_CHECKING:
@@ -42,7 +42,13 @@ class Request(web.BaseRequest):
         Byte for byte, but that absolute-form loses its scheme and authority (RFC 9112 §3.2.2):
         everybody behind here sees one path for one resource.
         """
-        return origin_form(self._message.path.encode("utf-8", "surrogateescape"))
+        return self._split_target[1]
+
+    @property
+    def fields(self) -> RawHeaders:
+        """Every field as received, but that the host of an absolute target is the one (RFC 9112 §3.2.2)."""
+        authority = self._split_target[0]
+        return self.raw_headers if authority is None else with_host(self.raw_headers, authority)
 
     @property
     def peer(self) -> str:
@@ -58,7 +64,7 @@ class Request(web.BaseRequest):
     def head(self) -> RequestHead:
         """What goes on to the backend: end-to-end fields, and who asked."""
         headers: RawHeaders = forwarded(
-            self.raw_headers,
+            self.fields,
             peer=self.peer,
             secure=self._transport_sslcontext is not None,
             trusted=self.downstream.trusted_proxies,
@@ -79,13 +85,15 @@ class Request(web.BaseRequest):
     def reusable(self) -> bool:
         """Whether another request can follow on this connection once this one is answered.
 
-        Not with a body still under way, and not after an ``Upgrade``: the parser drops what is
-        pipelined behind one it does not know.
+        Not with a body still under way; not after an ``Upgrade``, since the parser drops what is
+        pipelined behind one it does not know; and not after a chunked body, since the parser takes
+        the last field of its trailer section for the first one of the next request.
         """
         return (
             self.keep_alive
             and self._payload.is_eof()
             and not self._message.upgrade
+            and not self._message.chunked
             and not self.downstream.discards_input
         )
 
@@ -117,6 +125,10 @@ class Request(web.BaseRequest):
         self.downstream.abort()
 
     @property
+    def _split_target(self) -> tuple[bytes | None, bytes]:
+        return split_target(self._message.path.encode("utf-8", "surrogateescape"))
+
+    @property
     def _framed(self) -> bool:
         return bool(values(self.raw_headers, b"content-length") or values(self.raw_headers, b"transfer-encoding"))
 
@@ -144,13 +156,11 @@ class Request(web.BaseRequest):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-def origin_form(target: bytes) -> bytes:
-    """``target`` without scheme and authority, if it has them (RFC 9112 §3.2.1)."""
+def split_target(target: bytes) -> tuple[bytes | None, bytes]:
+    """The authority of ``target`` and its origin-form; in origin-form, or ``*``, it has none (RFC 9112 §3.2)."""
     if target[:1] in {b"/", b"*"}:
-        return target
-    after_authority = target.partition(b"://")[2]
-    for index, byte in enumerate(after_authority):
-        if byte in b"/?#":
-            path = after_authority[index:]
-            return path if byte == ord("/") else b"/" + path
-    return b"/"
+        return None, target
+    after_scheme = target.partition(b"://")[2]
+    end = next((index for index, byte in enumerate(after_scheme) if byte in b"/?#"), len(after_scheme))
+    authority, path = after_scheme[:end], after_scheme[end:]
+    return authority, path if path.startswith(b"/") else b"/" + path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from aiohttp import web
 from aiohttp.http import HttpVersion10
 
-from proxy.http.headers import RawHeaders, content_length, end_to_end, serialize
+from proxy.http.headers import RawHeaders, content_length, end_to_end, serialize, without
 from proxy.http.message import Answer
 
 if TYPE_CHECKING:
@@ -92,8 +92,11 @@ class RawResponse(web.StreamResponse):
         writer = asked.patient_writer
         self._payload_writer = writer
         framing = self._switching() if self._upgrade is not None else self._framing(asked)
+        headers = self.raw_headers
+        if self.status == HTTPStatus.NO_CONTENT:  # it states no length (RFC 9110 §8.6), and the backend's may
+            headers = without(headers, [b"content-length"])
         start_line = b"HTTP/1.1 %d %b" % (self.status, self.raw_reason)
-        writer.write_head(serialize(start_line, (*self.raw_headers, *framing)))
+        writer.write_head(serialize(start_line, (*headers, *framing)))
         return writer
 
     def _switching(self) -> RawHeaders:

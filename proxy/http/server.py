@@ -51,8 +51,9 @@ class Server(web.Server):
         idle_timeout: float = 75.0,
     ) -> None:
         async def vetted(request: web.BaseRequest) -> web.StreamResponse:
-            check_request(request.method, request.version, request.raw_headers)
-            return await handler(cast("Request", request))
+            asked = cast("Request", request)
+            check_request(asked.method, asked.version, asked.fields)
+            return await handler(asked)
 
         super().__init__(
             vetted,

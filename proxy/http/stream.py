@@ -42,7 +42,7 @@ class ResponseStream:
         connection: What it arrives on.
         status: The status code.
         reason: The reason phrase as sent.
-        headers: Every field as received, hop-by-hop ones included.
+        headers: Every field as received, hop-by-hop ones included, without space behind its name.
     """
 
     def __init__(
@@ -55,7 +55,8 @@ class ResponseStream:
         self.connection = connection
         self.status: int = message.code
         self.reason = message.reason.encode("utf-8", "surrogateescape")
-        self.headers: RawHeaders = message.raw_headers
+        # RFC 9112 §5.1: the parser frames by a field so spelled, and a browser might not.
+        self.headers: RawHeaders = tuple((name.rstrip(), value) for name, value in message.raw_headers)
         self._content = content
         self._sender = sender
         if sender is not None:

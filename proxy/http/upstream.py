@@ -13,10 +13,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 from proxy.http.errors import BackendBrokenError, BackendTooSlowError
 from proxy.http.headers import serialize, values
 from proxy.http.pool import IdlePool
 from proxy.http.stream import BROKEN, ResponseStream, settle
+from proxy.http.strictness import check_answer
 from proxy.http.writer import PatientWriter, PeerStalledError
 
 if TYPE_CHECKING:
@@ -150,14 +153,16 @@ class Upstream:
             if ask.body is not None:
                 sender = asyncio.create_task(self._send(connection, ask.body))
             message, content = await self._await_head(connection, sender)
-            _check_switch(message.code, ask, connection)
+            stream = ResponseStream(connection, message, content, sender)
+            check_answer(message.version, stream.status, stream.reason, stream.headers)
+            _check_switch(stream, ask.upgrade)
         except BROKEN as error:
             await _give_up(connection, sender)
-            raise BackendBrokenError("The backend hung up without an answer.") from error
+            raise BackendBrokenError(_what_broke(error)) from error
         except BaseException:
             await _give_up(connection, sender)
             raise
-        return ResponseStream(connection, message, content, sender)
+        return stream
 
     async def _await_head(
         self, connection: Connection, sender: asyncio.Task[None] | None
@@ -207,8 +212,18 @@ async def _give_up(connection: Connection, sender: asyncio.Task[None] | None) ->
         await settle(sender)
 
 
-def _check_switch(status: int, ask: _Ask, connection: Connection) -> None:
-    if status == SWITCHING and (ask.upgrade is None or not connection.upgraded):
+def _what_broke(error: Exception) -> str:
+    if isinstance(error, HttpProcessingError):
+        return "The backend's answer is malformed."
+    return "The backend hung up without an answer."
+
+
+def _check_switch(stream: ResponseStream, asked: bytes | None) -> None:
+    """RFC 9110 §7.8: a server switches to nothing but what it was asked for."""
+    if stream.status != SWITCHING:
+        return
+    to = [protocol.lower() for protocol in values(stream.headers, b"upgrade")]
+    if asked is None or to != [asked.lower()] or not stream.connection.upgraded:
         raise BackendBrokenError("The backend switched protocols unasked.")
 
 

@@ -18,6 +18,7 @@ from proxy.http.headers import (
     tokens,
     values,
     with_content_length,
+    with_host,
     without,
 )
 
@@ -75,6 +76,12 @@ def test_content_length_is_added_where_none_is_stated(stated: tuple[tuple[bytes,
     assert with_content_length(stated, 0) == ((b"Content-Length", b"0"),)
 
 
+def test_host_is_put_where_the_old_one_stood() -> None:
+    headers = ((b"A", b"1"), (b"hOST", b"h"), (b"B", b"2"))
+    assert with_host(headers, b"i") == ((b"A", b"1"), (b"hOST", b"i"), (b"B", b"2"))
+    assert with_host(headers[:1], b"i") == ((b"A", b"1"), (b"Host", b"i"))
+
+
 def test_head_is_serialized_byte_for_byte() -> None:
     assert serialize(b"GET / HTTP/1.1", [(b"a", b"\xff"), (b"A", b"")]) == (b"GET / HTTP/1.1\r\na: \xff\r\nA: \r\n\r\n")
 
@@ -130,6 +137,19 @@ def test_connection_cannot_take_away_who_asked() -> None:
     assert forwarded(headers, peer="8.8.8.8", secure=True) == (
         (b"X-Forwarded-For", b"8.8.8.8"),
         (b"X-Forwarded-Proto", b"https"),
+    )
+
+
+def test_connection_cannot_take_away_who_asked_from_a_trusted_proxy() -> None:
+    """A browser's Connection that a careless proxy passes on would make everybody come from that proxy (F9)."""
+    headers = (
+        (b"Connection", b"close, X-Forwarded-For, X-REAL-IP"),
+        (b"X-Forwarded-For", b"1.1.1.1"),
+        (b"X-Real-IP", b"1.1.1.1"),
+    )
+    assert forwarded(headers, peer="127.0.0.1", secure=False, trusted=LOOPBACK)[:2] == (
+        (b"X-Real-IP", b"1.1.1.1"),
+        (b"X-Forwarded-For", b"1.1.1.1, 127.0.0.1"),
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, InvalidURLError, LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, BadStatusLine, InvalidURLError, LineTooLong
 
 from proxy.http.errors import (
+    BackendBrokenError,
     BadRequestError,
     BrowserError,
     HeadersTooLargeError,
@@ -16,7 +17,7 @@ from proxy.http.errors import (
     UnsupportedRequestError,
     UnsupportedVersionError,
 )
-from proxy.http.strictness import MAX_FIELD, MAX_TARGET, check_request, refusal
+from proxy.http.strictness import MAX_FIELD, MAX_TARGET, check_answer, check_request, refusal
 
 if TYPE_CHECKING:
     from proxy.http.headers import RawHeaders
@@ -31,6 +32,7 @@ CHUNKED: RawHeaders = ((b"Transfer-Encoding", b"Chunked"),)
         ("GET", (1, 0), ()),
         ("BREW", (1, 1), CHUNKED),
         ("POST", (1, 1), ((b"Content-Length", b"9223372036854775807"),)),
+        ("GET", (1, 1), ((b"Host", b"[2001:db8::1%25eth0]:80"),)),
     ],
 )
 def test_unambiguous_requests_pass(method: str, version: tuple[int, int], headers: RawHeaders) -> None:
@@ -43,6 +45,7 @@ def test_unambiguous_requests_pass(method: str, version: tuple[int, int], header
         ("GET", (2, 0), (), UnsupportedVersionError),
         ("GET", (0, 9), (), UnsupportedVersionError),
         ("CONNECT", (1, 1), (), UnsupportedRequestError),
+        ("GET", (1, 1), ((b"Host", b"user@h"),), BadRequestError),
         ("POST", (1, 0), CHUNKED, BadRequestError),
         ("POST", (1, 1), CHUNKED + CHUNKED, UnsupportedRequestError),
         ("POST", (1, 1), ((b"transfer-encoding", b"gzip, chunked"),), UnsupportedRequestError),
@@ -55,6 +58,39 @@ def test_ambiguous_requests_are_refused(
 ) -> None:
     with pytest.raises(error):
         check_request(method, version, headers)
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "reason", "headers"),
+    [
+        ((1, 1), 200, b"OK", CHUNKED),
+        ((1, 0), 999, b"\xff", ((b"Content-Length", b"9223372036854775807"),)),
+        ((1, 1), 100, b"", ()),
+    ],
+)
+def test_answers_with_one_reading_pass(
+    version: tuple[int, int], status: int, reason: bytes, headers: RawHeaders
+) -> None:
+    check_answer(version, status, reason, headers)
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "reason", "headers", "sentence"),
+    [
+        ((2, 0), 200, b"OK", (), "status line"),
+        ((1, 1), 99, b"OK", (), "status line"),
+        ((1, 1), 200, b"O\0K", (), "status line"),
+        ((1, 0), 200, b"OK", CHUNKED, "transfer coding"),
+        ((1, 1), 200, b"OK", CHUNKED + CHUNKED, "transfer coding"),
+        ((1, 1), 200, b"OK", ((b"transfer-encoding", b"gzip, chunked"),), "transfer coding"),
+        ((1, 1), 200, b"OK", ((b"content-length", b"9223372036854775808"),), "Content-Length"),
+    ],
+)
+def test_answers_that_a_browser_could_read_otherwise_are_the_backends_fault(
+    version: tuple[int, int], status: int, reason: bytes, headers: RawHeaders, sentence: str
+) -> None:
+    with pytest.raises(BackendBrokenError, match=sentence):
+        check_answer(version, status, reason, headers)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +113,7 @@ def test_ambiguous_requests_are_refused(
             UnsupportedRequestError,
             "The request method is not known here.",
         ),
+        (BadStatusLine("Bad status line:\n  secret"), BadRequestError, "The request line is malformed."),
         (InvalidURLError("whatever"), BadRequestError, "The request target is malformed."),
         (ValueError("whatever"), BadRequestError, "The request target is malformed."),
         (

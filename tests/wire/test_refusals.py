@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.wire.messages import CHUNKED, HOST, SMUGGLED, answered, get, post
+
 if TYPE_CHECKING:
-    from tests.wire.conftest import Listener, Proxied, Wire
-
-HOST = b"Host: h\r\n"
-CHUNKED = b"Transfer-Encoding: chunked\r\n"
-SMUGGLED = b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
-
-
-def post(headers: bytes, body: bytes = b"", version: bytes = b"HTTP/1.1") -> bytes:
-    return b"POST / " + version + b"\r\n" + HOST + headers + b"\r\n" + body
-
-
-def get(headers: bytes = b"", line: bytes = b"GET / HTTP/1.1") -> bytes:
-    return line + b"\r\n" + HOST + headers + b"\r\n"
-
-
-async def answered(browser: Wire) -> tuple[int, str]:
-    """Status and code of a refusal, of which everything else is as promised."""
-    status_line, _, rest = (await browser.head()).partition(b"\r\n")
-    assert b"Content-Type: application/json\r\n" in rest
-    assert b"Connection: close\r\n" in rest
-    refusal = json.loads(await browser.rest())
-    assert set(refusal) == {"error", "code"}
-    assert refusal["error"].endswith(".")
-    assert "\n" not in refusal["error"]
-    return int(status_line.split()[1]), refusal["code"]
+    from tests.wire.conftest import Listener, Proxied
 
 
 AMBIGUOUS = {

@@ -37,24 +37,6 @@ async def test_target_goes_on_byte_for_byte(proxied: Proxied, backend: Listener,
     assert await browser.until(b"ok") == OK
 
 
-@pytest.mark.parametrize(
-    ("absolute", "origin"),
-    [
-        (b"http://other:80/x?y", b"/x?y"),
-        (b"HTTP://other", b"/"),
-        (b"http://other?y", b"/?y"),
-        (b"https://u@other/%2F", b"/%2F"),
-    ],
-)
-async def test_absolute_form_becomes_origin_form_and_host_stays(
-    proxied: Proxied, backend: Listener, absolute: bytes, origin: bytes
-) -> None:
-    browser = await proxied.browser()
-    await browser.send(b"GET %b HTTP/1.1\r\nHost: example.test:1\r\n\r\n" % absolute)
-    asked = await backend.accept()
-    assert await asked.head() == (b"GET %b HTTP/1.1\r\nHost: example.test:1\r\n%b\r\n" % (origin, ADDED))
-
-
 async def test_headers_keep_their_bytes_case_order_and_repetition_both_ways(
     proxied: Proxied, backend: Listener
 ) -> None:

@@ -1,0 +1,122 @@
+"""Several requests on one connection: each is answered for itself, and nothing of one is taken for another's."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.wire.messages import CHUNKED, HOST, OK, SMUGGLED, asked_with, get, post
+
+if TYPE_CHECKING:
+    from tests.wire.conftest import Listener, Proxied, Wire
+
+LAST = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+async def send(browser: Wire, segments: str, *requests: bytes) -> None:
+    """Send them in one segment, or each in its own, read before the next one comes."""
+    for segment in [b"".join(requests)] if segments == "one" else requests:
+        await browser.send(segment)
+        for _ in range(5):
+            await asyncio.sleep(0)  # and the proxy has its turn
+
+
+SEGMENTS = pytest.mark.parametrize("segments", ["one", "many"])
+
+
+@SEGMENTS
+async def test_a_trailer_is_never_a_field_of_the_next_request(
+    proxied: Proxied, backend: Listener, segments: str
+) -> None:
+    """RFC 9110 section 6.5: a trailer section belongs to its own message.
+
+    aiohttp's parser hands its last field to the request behind it, which may be somebody else's where a proxy in front
+    shares its connections. So a connection ends with its first chunked request.
+    """
+    browser = await proxied.browser()
+    await send(browser, segments, post(CHUNKED, b"0\r\nX-Mine: 1\r\nCookie: mine\r\n\r\n"), SMUGGLED)
+    asked = await backend.accept()
+    assert (await asked.until(b"0\r\n\r\n")).startswith(b"POST / ")
+    await asked.send(OK)
+    assert await browser.rest() == LAST
+    assert await backend.nobody_comes(0.05)
+
+
+REFUSED = {
+    "an unknown method": (get(line=b"BREW /2 HTTP/1.1"), b"501"),
+    "no request at all": (b"\x16\x03\x01\r\n\r\n", b"400"),
+    "a length that is none": (post(b"Content-Length: x\r\n"), b"400"),
+    "a coding and a length": (post(CHUNKED + b"Content-Length: 5\r\n", b"0\r\n\r\n"), b"400"),
+    "an unknown coding": (post(b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n"), b"501"),
+    "a fold": (get(b"A: b\r\n c\r\n"), b"400"),
+    "no host": (b"GET /2 HTTP/1.1\r\n\r\n", b"400"),
+    "too many headers": (get(b"A: b\r\n" * 100), b"431"),
+}
+
+
+@SEGMENTS
+@pytest.mark.parametrize(("refused", "status"), REFUSED.values(), ids=REFUSED)
+async def test_a_refused_request_is_answered_in_its_turn_and_nothing_behind_it_is_read(
+    proxied: Proxied, backend: Listener, refused: bytes, status: bytes, segments: str
+) -> None:
+    """RFC 9112 section 9.3.2: answers come in the order of the requests, however these were cut into segments."""
+    browser = await proxied.browser()
+    await send(browser, segments, *(get(line=b"GET /%d HTTP/1.1" % number) for number in range(2)), refused, SMUGGLED)
+    asked = await backend.accept()
+    for number in range(2):
+        assert (await asked.head()).startswith(b"GET /%d " % number)
+        await asked.send(OK)
+        assert await browser.take(len(OK)) == OK
+    assert (await browser.head()).startswith(b"HTTP/1.1 %b " % status)
+    assert b"HTTP/1.1" not in await browser.rest()
+    assert await backend.nobody_comes(0.01)
+    assert not asked.buffer
+
+
+@SEGMENTS
+async def test_a_body_that_is_whole_is_carried_out_whatever_is_behind_it(
+    proxied: Proxied, backend: Listener, segments: str
+) -> None:
+    browser = await proxied.browser()
+    await send(browser, segments, post(b"Content-Length: 5\r\n", b"hello"), b"GARBAGE\x01\r\n\r\n")
+    asked = await backend.accept()
+    assert (await asked.until(b"hello")).startswith(b"POST / ")
+    await asked.send(OK)
+    assert await browser.take(len(OK)) == OK
+    assert (await browser.head()).startswith(b"HTTP/1.1 501 ")
+
+
+CLOSING = {
+    "close": get(b"Connection: close\r\n"),
+    "close among others": get(b"Connection: keep-alive, x, CLOSE\r\n"),
+    "HTTP/1.0": get(line=b"GET / HTTP/1.0"),
+    "an upgrade that nobody knows": get(b"Connection: Upgrade\r\nUpgrade: h2c\r\n"),
+}
+
+
+@SEGMENTS
+@pytest.mark.parametrize("request_", CLOSING.values(), ids=CLOSING)
+async def test_nothing_is_read_behind_the_last_request(
+    proxied: Proxied, backend: Listener, request_: bytes, segments: str
+) -> None:
+    """RFC 9112 section 9.6: no request is processed behind one that closes the connection."""
+    browser = await proxied.browser()
+    await send(browser, segments, request_, SMUGGLED)
+    asked = await backend.accept()
+    assert b"smuggled" not in await asked.head()
+    await asked.send(OK)
+    assert await browser.rest() == LAST
+    assert not asked.buffer
+    assert await backend.nobody_comes(0.01)
+
+
+async def test_empty_lines_between_requests_are_ignored(proxied: Proxied, backend: Listener) -> None:
+    """RFC 9112 section 2.2: some clients send a line end behind a body."""
+    browser, asked = await asked_with(proxied, backend, b"\r\n" + post(b"Content-Length: 2\r\n", b"hi\r\n"))
+    assert await asked.take(2) == b"hi"
+    await asked.send(OK)
+    assert await browser.take(len(OK)) == OK
+    await browser.send(b"\r\n" + SMUGGLED)
+    assert (await (await backend.accept()).head()).startswith(b"GET /smuggled HTTP/1.1\r\n" + HOST)

@@ -1,0 +1,254 @@
+"""Request lines and Host: what is asked for, of whom, has one reading for everybody (RFC 9112 section 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.wire.messages import OK, answered, asked_with, get
+
+if TYPE_CHECKING:
+    from tests.wire.conftest import Listener, Proxied
+
+BAD = (400, "bad_request")
+UNKNOWN = (501, "not_implemented")
+
+LINES_REFUSED = {
+    "a tab behind the method": (b"GET\t/ HTTP/1.1", UNKNOWN),
+    "VT behind the method": (b"GET\x0b/ HTTP/1.1", UNKNOWN),
+    "a space before the method": (b" GET / HTTP/1.1", UNKNOWN),
+    "NUL in the method": (b"G\x00ET / HTTP/1.1", UNKNOWN),
+    "no method": (b" / HTTP/1.1", UNKNOWN),
+    "half a method": (b"GE / HTTP/1.1", UNKNOWN),
+    "a method in mixed case": (b"GeT / HTTP/1.1", UNKNOWN),
+    "a method that begins like one": (b"GETX / HTTP/1.1", UNKNOWN),
+    "a method of punctuation": (b"X-Y! / HTTP/1.1", UNKNOWN),
+    "a tab before the version": (b"GET /\tHTTP/1.1", BAD),
+    "a space behind the version": (b"GET / HTTP/1.1 ", BAD),
+    "more behind the version": (b"GET / HTTP/1.1 GET", BAD),
+    "a space and no version": (b"GET / ", BAD),
+    "a version in lower case": (b"GET / http/1.1", BAD),
+    "a version without a slash": (b"GET / HTTP 1.1", BAD),
+    "a version without a minor": (b"GET / HTTP/1", BAD),
+    "a version that stops short": (b"GET / HTTP/1.", BAD),
+    "a version of three digits": (b"GET / HTTP/1.10", BAD),
+    "a version with a zero": (b"GET / HTTP/01.1", BAD),
+    "a version with a sign": (b"GET / HTTP/+1.1", BAD),
+    "HTTP/1.9": (b"GET / HTTP/1.9", BAD),
+    "HTTP/3.0": (b"GET / HTTP/3.0", BAD),
+    "another protocol": (b"GET / XHTTP/1.1", BAD),
+    "the preface of HTTP/2 as a request": (b"PRI / HTTP/1.1", BAD),
+    "a method of RTSP": (b"DESCRIBE / HTTP/1.1", BAD),
+    "no version": (b"GET /", (505, "version_not_supported")),
+}
+
+
+@pytest.mark.parametrize(("line", "told"), LINES_REFUSED.values(), ids=LINES_REFUSED)
+async def test_a_malformed_request_line_is_refused(
+    proxied: Proxied, backend: Listener, line: bytes, told: tuple[int, str]
+) -> None:
+    browser = await proxied.browser()
+    await browser.send(get(line=line))
+    assert await answered(browser) == told
+    assert await backend.nobody_comes(0.01)
+
+
+PUT_RIGHT = {
+    "two spaces behind the method": get(line=b"GET  / HTTP/1.1"),
+    "two spaces before the version": get(line=b"GET /  HTTP/1.1"),
+    "an empty line in front": b"\r\n" + get(),
+    "many empty lines in front": b"\r\n" * 1000 + get(),
+    "a bare LF in front": b"\n" + get(),
+    "a bare CR in front": b"\r" + get(),
+    "RTSP for HTTP": get(line=b"GET / RTSP/1.1"),
+}
+
+
+@pytest.mark.parametrize("request_", PUT_RIGHT.values(), ids=PUT_RIGHT)
+async def test_what_the_parser_tolerates_goes_on_in_its_strict_form(
+    proxied: Proxied, backend: Listener, request_: bytes
+) -> None:
+    """RFC 9112 sections 2.2 and 3: a recipient may; a sender may not. The last one is a limit of llhttp's."""
+    browser = await proxied.browser()
+    await browser.send(request_)
+    assert (await (await backend.accept()).head()).startswith(b"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: ")
+
+
+@pytest.mark.parametrize("method", [b"TRACE", b"QUERY", b"M-SEARCH", b"REPORT", b"SOURCE"])
+async def test_a_method_that_the_parser_knows_is_the_backends_to_judge(
+    proxied: Proxied, backend: Listener, method: bytes
+) -> None:
+    """RFC 9110 section 9.3.8: whether to answer TRACE at all is up to it; Max-Forwards is not counted down here."""
+    _, asked = await asked_with(proxied, backend, get(b"Max-Forwards: 0\r\n", method + b" /x HTTP/1.1"))
+    assert asked is backend.accepted[0]
+
+
+TARGETS_REFUSED = {
+    "nothing but a fragment": b"#f",
+    "nothing but a query": b"?q",
+    "a backslash": b"\\x",
+    "a path without a slash": b"h/x",
+    "an authority": b"h:80",
+    "an asterisk for GET": b"*",
+    "a scheme without an authority": b"http:/x",
+    "a scheme and no more": b"http://",
+    "an empty authority": b"http:///x",
+    "a file": b"file:///etc/passwd",
+    "no scheme": b"://h/x",
+    "a scheme that begins with a digit": b"1http://h/x",
+    "a scheme in percents": b"ht%74p://h/x",
+    "a port that is no number": b"http://h:x/",
+    "a port over 65535": b"http://h:65536/",
+    "a bracket left open": b"http://[::1/x",
+    "a backslash before an at": b"http://h\\@other/",
+    "a fragment before an at": b"http://h#@other/x",
+    "a space in the authority": b"http://h /x",
+    "DEL": b"/\x7f",
+    "VT": b"/a\x0bb",
+    "a byte that is not ASCII": b"/\xff",
+    "UTF-8": "/\N{EURO SIGN}".encode(),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS_REFUSED.values(), ids=TARGETS_REFUSED)
+async def test_a_malformed_target_is_400(proxied: Proxied, backend: Listener, target: bytes) -> None:
+    """RFC 9112 section 3.2. Python's server takes bytes that are not ASCII; llhttp does not, a known limit."""
+    browser = await proxied.browser()
+    await browser.send(get(line=b"GET %b HTTP/1.1" % target))
+    assert await answered(browser) == BAD
+    assert await backend.nobody_comes(0.01)
+
+
+@pytest.mark.parametrize("target", [b"*/", b"*x"])
+async def test_asterisk_form_is_an_asterisk(proxied: Proxied, backend: Listener, target: bytes) -> None:
+    """RFC 9112 section 3.2.4."""
+    browser = await proxied.browser()
+    await browser.send(get(line=b"OPTIONS %b HTTP/1.1" % target))
+    assert await answered(browser) == BAD
+
+
+# -- Host (RFC 9110 section 7.2, RFC 9112 section 3.2) --------------------------------------------
+
+HOSTS = {
+    "a name": b"example.test",
+    "a name and a port": b"example.test:8788",
+    "a name and no port": b"example.test:",
+    "a port that nobody has": b"h:99999999",
+    "an address": b"127.0.0.1:1",
+    "an IPv6 address": b"[2001:db8::1]:1",
+    "an IPv6 address with a zone": b"[fe80::1%25eth0]",
+    "an address of the future": b"[v1.a:b]",
+    "a trailing dot": b"h.",
+    "an underscore": b"my_host",
+    "percents": b"%68",
+    "sub-delims": b"a!$&'()*+,;=~b",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
+async def test_a_host_goes_on_as_it_is(proxied: Proxied, backend: Listener, host: bytes) -> None:
+    browser = await proxied.browser()
+    await browser.send(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
+    assert (await (await backend.accept()).head()) == (
+        b"GET / HTTP/1.1\r\nHost: %b\r\nX-Forwarded-For: 127.0.0.1\r\n"
+        b"X-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\n\r\n" % (host, host)
+    )
+
+
+HOSTS_REFUSED = {
+    "two names": b"a b",
+    "a tab": b"a\tb",
+    "a user": b"user@h",
+    "a user and a password": b"user:password@h",
+    "a path": b"h/x",
+    "a query": b"h?x",
+    "a fragment": b"h#x",
+    "a URL": b"http://h",
+    "a backslash": b"h\\x",
+    "a port that is no number": b"h:x",
+    "a port with a sign": b"h:+80",
+    "a port behind a space": b"h: 80",
+    "two ports": b"h:80:80",
+    "an IPv6 address without brackets": b"::1",
+    "a bracket left open": b"[::1",
+    "a bracket that nobody opened": b"::1]",
+    "brackets around a name": b"[h]",
+    "something behind brackets": b"[::1]x",
+    "quotes": b'"h"',
+    "angle brackets": b"<h>",
+    "half a percent": b"h%4",
+    "a byte that is not ASCII": b"h\xff",
+    "UTF-8": b"\xc3\xa4",
+}
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+@pytest.mark.parametrize("host", HOSTS_REFUSED.values(), ids=HOSTS_REFUSED)
+async def test_a_host_that_is_none_is_400(proxied: Proxied, backend: Listener, host: bytes, version: bytes) -> None:
+    """Hermes compares Origin with it (F10), and X-Forwarded-Host repeats it."""
+    browser = await proxied.browser()
+    await browser.send(b"GET / %b\r\nHost: %b\r\n\r\n" % (version, host))
+    assert await answered(browser) == BAD
+    assert await backend.nobody_comes(0.01)
+
+
+async def test_two_hosts_are_refused_in_http_1_0_too(proxied: Proxied, backend: Listener) -> None:
+    browser = await proxied.browser()
+    await browser.send(b"GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n")
+    assert await answered(browser) == BAD
+    assert await backend.nobody_comes(0.01)
+
+
+ABSOLUTE = {
+    "the same host": (b"http://h/x?y", b"h", b"/x?y", b"h"),
+    "another host": (b"http://other:81/x", b"h", b"/x", b"other:81"),
+    "another spelling": (b"HTTP://Other", b"h", b"/", b"Other"),
+    "an IPv6 address": (b"http://[::1]:81/x", b"h", b"/x", b"[::1]:81"),
+    "an empty host": (b"http://other/x", b"", b"/x", b"other"),
+    "a query for a path": (b"http://other?@h", b"h", b"/?@h", b"other"),
+    "https": (b"https://other/x", b"h", b"/x", b"other"),
+}
+
+
+@pytest.mark.parametrize(("target", "host", "path", "meant"), ABSOLUTE.values(), ids=ABSOLUTE)
+async def test_the_host_of_an_absolute_target_is_the_one(  # noqa: PLR0917 - pytest passes them by name
+    proxied: Proxied, backend: Listener, target: bytes, host: bytes, path: bytes, meant: bytes
+) -> None:
+    """RFC 9112 section 3.2.2: the received Host is ignored, so that nobody is told two of them."""
+    browser = await proxied.browser()
+    await browser.send(b"GET %b HTTP/1.1\r\nA: b\r\nHost: %b\r\n\r\n" % (target, host))
+    assert (await (await backend.accept()).head()) == (
+        b"GET %b HTTP/1.1\r\nA: b\r\nHost: %b\r\nX-Forwarded-For: 127.0.0.1\r\n"
+        b"X-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\n\r\n" % (path, meant, meant)
+    )
+
+
+async def test_an_absolute_target_of_http_1_0_needs_no_host(proxied: Proxied, backend: Listener) -> None:
+    browser = await proxied.browser()
+    await browser.send(b"GET http://other/x HTTP/1.0\r\n\r\n")
+    assert (await (await backend.accept()).head()).startswith(b"GET /x HTTP/1.1\r\nHost: other\r\n")
+
+
+@pytest.mark.parametrize("target", [b"http://user@h/", b"http://user:password@h/", b"http://@h/"])
+async def test_a_user_in_an_absolute_target_is_400(proxied: Proxied, backend: Listener, target: bytes) -> None:
+    """RFC 9110 section 4.2.4: it is an error, likely to obscure whom the rest is for."""
+    browser = await proxied.browser()
+    await browser.send(get(line=b"GET %b HTTP/1.1" % target))
+    assert await answered(browser) == BAD
+    assert await backend.nobody_comes(0.01)
+
+
+async def test_a_refused_request_line_says_so(proxied: Proxied) -> None:
+    browser = await proxied.browser()
+    await browser.send(get(line=b"GET / HTTP/1.1 GET"))
+    assert b'"error": "The request line is malformed."' in await browser.rest()
+
+
+async def test_many_requests_may_follow_a_tolerated_line(proxied: Proxied, backend: Listener) -> None:
+    browser, asked = await asked_with(proxied, backend, b"\r\n" + get(line=b"GET  /1  HTTP/1.1"))
+    await asked.send(OK)
+    assert await browser.take(len(OK)) == OK
+    await browser.send(get(line=b"GET /2 HTTP/1.1"))
+    assert (await asked.head()).startswith(b"GET /2 HTTP/1.1\r\n")

@@ -1,0 +1,173 @@
+"""Upgrade and Expect: what a browser asks of this hop, and not of the backend."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy.http.lanes import Lane
+from tests.wire.messages import ADDED, CHUNKED, OK, SMUGGLED, answered, asked_with, get, post
+
+if TYPE_CHECKING:
+    from tests.wire.conftest import Listener, Proxied
+
+WEBSOCKET = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+LAST = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+# -- Upgrade (RFC 9110 section 7.8) ---------------------------------------------------------------
+
+IGNORED = {
+    "HTTP/2": get(b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"),
+    "TLS": get(b"Connection: Upgrade\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n"),
+    "a list with WebSocket in it": get(b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n"),
+    "two fields": get(b"Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n"),
+    "a version of WebSocket": get(b"Connection: Upgrade\r\nUpgrade: websocket/13\r\n"),
+    "WebSocket by HTTP/1.0": get(WEBSOCKET, b"GET / HTTP/1.0"),
+}
+
+
+@pytest.mark.parametrize("request_", IGNORED.values(), ids=IGNORED)
+async def test_an_upgrade_to_anything_but_a_websocket_is_ignored(
+    proxied: Proxied, backend: Listener, request_: bytes
+) -> None:
+    """A server may; and what could then be said to the backend past the proxy (h2c smuggling) never is."""
+    browser = await proxied.browser()
+    await browser.send(request_ + SMUGGLED)
+    asked = await backend.accept()
+    assert await asked.head() == b"GET / HTTP/1.1\r\nHost: h\r\n" + ADDED + b"\r\n"
+    await asked.send(OK)
+    assert await browser.rest() == LAST
+    assert not asked.buffer
+    assert await backend.nobody_comes(0.01)
+
+
+@pytest.mark.parametrize("connection", [b"", b"Connection: keep-alive\r\n"])
+async def test_an_upgrade_that_connection_does_not_name_is_none(
+    proxied: Proxied, backend: Listener, connection: bytes
+) -> None:
+    browser, asked = await asked_with(proxied, backend, get(connection + b"Upgrade: websocket\r\n"))
+    await asked.send(OK)
+    assert await browser.take(len(OK)) == OK
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+@pytest.mark.parametrize("framing", [b"Content-Length: 5\r\n", CHUNKED])
+async def test_an_upgrade_with_a_body_is_an_ordinary_request(
+    proxied: Proxied, backend: Listener, method: bytes, framing: bytes
+) -> None:
+    """RFC 6455 section 4.1: a handshake has none."""
+    body = b"hello" if framing != CHUNKED else b"5\r\nhello\r\n0\r\n\r\n"
+    browser = await proxied.browser()
+    await browser.send(get(WEBSOCKET + framing, method + b" / HTTP/1.1") + body + SMUGGLED)
+    asked = await backend.accept()
+    assert b"pgrade" not in await asked.head()
+    assert await asked.take(len(body)) == body
+    await asked.send(OK)
+    assert await browser.rest() == LAST
+    assert await backend.nobody_comes(0.01)
+
+
+SWITCHES_REFUSED = {
+    "without a protocol": b"HTTP/1.1 101 Go\r\nConnection: Upgrade\r\n\r\n",
+    "without the option": b"HTTP/1.1 101 Go\r\nUpgrade: websocket\r\n\r\n",
+    "without either": b"HTTP/1.1 101 Go\r\n\r\n",
+    "to another protocol": b"HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    "to two": b"HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("switch", SWITCHES_REFUSED.values(), ids=SWITCHES_REFUSED)
+async def test_a_switch_to_what_was_not_asked_for_is_502(proxied: Proxied, backend: Listener, switch: bytes) -> None:
+    browser, asked = await asked_with(proxied, backend, get(WEBSOCKET))
+    await asked.send(switch + b"more")
+    assert await answered(browser) == (502, "backend_broken")
+    assert proxied.upstream.lanes.in_use(Lane.RELAYS) == 0
+    assert await asked.rest() == b""
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"426 Upgrade Required"])
+async def test_nothing_passes_a_websocket_that_was_refused(proxied: Proxied, backend: Listener, status: bytes) -> None:
+    """A proxy that tunnels without having seen the 101 lets requests past itself (WebSocket smuggling)."""
+    browser, asked = await asked_with(proxied, backend, get(WEBSOCKET + b"Sec-WebSocket-Version: 777\r\n"))
+    await browser.send(SMUGGLED)
+    await asked.send(
+        b"HTTP/1.1 %b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\nno" % status
+    )
+    assert await browser.rest() == b"HTTP/1.1 %b\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno" % status
+    assert await asked.rest() == b""
+    assert await backend.nobody_comes(0.01)
+
+
+# -- Expect (RFC 9110 section 10.1.1) -------------------------------------------------------------
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+EXPECTED = {
+    "as it is": b"100-continue",
+    "in capitals": b"100-CONTINUE",
+    "in a list": b"x, 100-continue",
+    "twice": b"100-continue\r\nExpect: 100-continue",
+}
+
+
+@pytest.mark.parametrize("expect", EXPECTED.values(), ids=EXPECTED)
+async def test_the_body_is_asked_for_once_and_only_when_the_backend_is_there(
+    proxied: Proxied, backend: Listener, expect: bytes
+) -> None:
+    browser = await proxied.browser()
+    await browser.send(post(b"Content-Length: 2\r\nExpect: " + expect + b"\r\n"))
+    asked = await backend.accept()
+    assert b"xpect" not in await asked.head()
+    assert await browser.take(len(CONTINUE)) == CONTINUE
+    await browser.send(b"hi")
+    assert await asked.take(2) == b"hi"
+    await asked.send(OK)
+    assert await browser.take(len(OK)) == OK
+
+
+UNEXPECTED = {
+    "another expectation": (b"Expect: x\r\nContent-Length: 2\r\n", b"HTTP/1.1"),
+    "none": (b"Expect:\r\nContent-Length: 2\r\n", b"HTTP/1.1"),
+    "HTTP/1.0": (b"Expect: 100-continue\r\nContent-Length: 2\r\n", b"HTTP/1.0"),
+}
+
+
+@pytest.mark.parametrize(("fields", "version"), UNEXPECTED.values(), ids=UNEXPECTED)
+async def test_no_other_expectation_is_answered(
+    proxied: Proxied, backend: Listener, fields: bytes, version: bytes
+) -> None:
+    """Unknown ones are ignored, where a server may as well say 417."""
+    browser = await proxied.browser()
+    await browser.send(post(fields, b"hi", version))
+    asked = await backend.accept()
+    assert b"xpect" not in await asked.head()
+    assert await asked.take(2) == b"hi"
+    await asked.send(OK)
+    assert (await browser.head()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_that_is_refused_is_not_asked_for(proxied: Proxied, backend: Listener) -> None:
+    browser = await proxied.browser()
+    await browser.send(post(b"Expect: 100-continue\r\nContent-Length: 18446744073709551615\r\n"))
+    assert await answered(browser) == (413, "request_too_large")
+    assert await backend.nobody_comes(0.01)
+
+
+async def test_a_backend_that_cannot_be_reached_asks_for_no_body(proxied: Proxied, backend: Listener) -> None:
+    backend.close()
+    browser = await proxied.browser()
+    await browser.send(post(b"Expect: 100-continue\r\nContent-Length: 2\r\n"))
+    assert (await browser.head()).startswith(b"HTTP/1.1 502 ")
+
+
+async def test_a_pipelined_expectation_waits_for_its_turn(proxied: Proxied, backend: Listener) -> None:
+    """A 100 in the middle of another answer would be part of it."""
+    browser, asked = await asked_with(proxied, backend, get() + post(b"Expect: 100-continue\r\nContent-Length: 2\r\n"))
+    await asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+    assert await browser.until(b"o")
+    await asyncio.sleep(0.02)
+    await asked.send(b"k")
+    assert (await browser.until(b"100 Continue\r\n\r\n")).endswith(b"k" + CONTINUE)
+    await browser.send(b"hi")
+    assert await (await backend.accept()).until(b"\r\n\r\nhi")
