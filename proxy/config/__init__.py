@@ -11,6 +11,7 @@ from proxy.config.errors import SettingsError, UserError
 from proxy.config.loading import load
 from proxy.config.settings import (
     ClientSettings,
+    DrainSettings,
     LaneSettings,
     ListenSettings,
     LogSettings,
@@ -24,6 +25,7 @@ from proxy.config.settings import (
 
 __all__ = [
     "ClientSettings",
+    "DrainSettings",
     "LaneSettings",
     "ListenSettings",
     "LogSettings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from proxy.http.server import BACKLOG
 from proxy.http.sockets import is_waited_at
@@ -40,7 +40,7 @@ class Inherited:
         self._accepting: list[asyncio.Server] = []
         self._deferring: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    async def __aenter__(self) -> Self:
         """Accept connections."""
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
@@ -48,6 +48,7 @@ class Inherited:
             own = sock.dup()  # closed by the loop
             accepting = await loop.create_server(self._server, sock=own, ssl=self._tls, backlog=BACKLOG)
             self._accepting.append(accepting)
+        return self
 
     def hand_over(self) -> None:
         """Leave new connections to whoever else listens, and end those between two requests.
@@ -59,7 +60,7 @@ class Inherited:
         self._server.retire()
         self._deferring = asyncio.create_task(self._serve_who_is_left())
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_exc: object) -> None:
         """Accept nobody any more."""
         self._stop_accepting()
         if self._deferring is not None:

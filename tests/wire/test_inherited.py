@@ -48,10 +48,8 @@ async def inherited(
 ) -> AsyncIterator[Inherited]:
     """A process that was given these sockets."""
     server = says(name)
-    listener = Inherited(server, [sock.dup() for sock in sockets], tls=tls)
-    await listener.start()
-    yield listener
-    await listener.close()
+    async with Inherited(server, [sock.dup() for sock in sockets], tls=tls) as listener:
+        yield listener
     await server.finish(0.1)
 
 
