@@ -85,6 +85,11 @@ class Trace:
             file, self._file = self._file, None
             os.close(file)
 
+    def measure_by(self, settings: Mapping[str, float]) -> None:
+        """Other limits are in force: a new part begins with the next event, in the same file."""
+        self._settings = dict(settings)
+        self.close()
+
     def __call__(self, event: str, /, **fields: object) -> None:
         """Writes one event. Never raises; see `proxy.guard.reporting.Report`."""
         line = self._line(event, fields)
