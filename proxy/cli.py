@@ -10,14 +10,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
 
 from proxy import __version__
-from proxy.config import Settings, UserError, load
+from proxy.config import Settings, UserError, changed, load
 from proxy.ops.verify import Findings, TraceFileError, verify_files
 
 NAME: Final = "hermes-stream-guard"
@@ -180,25 +180,12 @@ def _as_json(config: Path | None, settings: Settings) -> str:
 
 
 def _as_text(config: Path | None, settings: Settings) -> str:
-    defaults = dict(_flat(Settings().model_dump(mode="json")))
-    changed = [
-        f"  {name}: {json.dumps(value)}"
-        for name, value in _flat(settings.model_dump(mode="json"))
-        if name not in defaults or defaults[name] != value
-    ]
+    others = [f"  {path}: {json.dumps(value)}" for path, value in changed(Settings(), settings).items()]
     return "\n".join(
         [
             f"The configuration can be used ({config or 'no file'}).",
             f"Browsers connect to {settings.listen.url}; Hermes is {settings.upstream.url}.",
-            "Changed from the default:" if changed else "Every setting has its default.",
-            *changed,
+            "Changed from the default:" if others else "Every setting has its default.",
+            *others,
         ]
     )
-
-
-def _flat(section: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value

@@ -4,9 +4,11 @@
 
 The rooms: ``settings`` (the model), ``units``, ``addresses`` and ``files`` (what a value may be),
 ``sources`` (where values come from, each with its origin), ``loading`` (which source wins, and
-what a person is told), ``schema`` (the JSON Schema for editors), ``errors``.
+what a person is told), ``changes`` (between two of them), ``schema`` (the JSON Schema for
+editors), ``errors``.
 """
 
+from proxy.config.changes import changed
 from proxy.config.errors import SettingsError, UserError
 from proxy.config.loading import load
 from proxy.config.settings import (
@@ -37,5 +39,6 @@ __all__ = [
     "TraceSettings",
     "UpstreamSettings",
     "UserError",
+    "changed",
     "load",
 ]
