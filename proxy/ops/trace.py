@@ -86,9 +86,10 @@ class Trace:
             os.close(file)
 
     def measure_by(self, settings: Mapping[str, float]) -> None:
-        """Other limits are in force: a new part begins with the next event, in the same file."""
-        self._settings = dict(settings)
-        self.close()
+        """The limits in force from now on; if they are others, a new part begins with the next event."""
+        if settings != self._settings:
+            self._settings = dict(settings)
+            self.close()
 
     def __call__(self, event: str, /, **fields: object) -> None:
         """Writes one event. Never raises; see `proxy.guard.reporting.Report`."""

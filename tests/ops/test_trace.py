@@ -229,6 +229,7 @@ def test_other_limits_begin_a_new_part_with_the_next_event(path: Path, begin: Be
     """What happens from then on is measured by them."""
     with begin() as trace:
         trace("relay_opened", relay="r-1", stream=None)
+        trace.measure_by(dict(LIMITS))
         trace.measure_by({**LIMITS, "linger": 60.0})
         assert _events(path) == ["trace_begun", "relay_opened"]
         trace("relay_ended", relay="r-1", stream=None, why="silence")
