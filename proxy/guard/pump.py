@@ -60,6 +60,7 @@ class Over(Enum):
     EOF = "the backend closed it"
     BROKEN = "the backend broke off"
     IDLE = "silence"
+    DRAINED = "the proxy ends"
     LEFT = "the browser left"
     FAILED = "internal error"
 
@@ -103,7 +104,7 @@ class Pump:
         self._woken = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._heard = self._resumed = clock()
-        self._ended: Over | None = None  # by the backend
+        self._ended: Over | None = None  # by the backend, or with the proxy
         self._over: Over | None = None
         self._error: Exception | None = None
 
@@ -138,6 +139,11 @@ class Pump:
 
     def revise(self) -> None:
         """What is believed about the stream has changed: look at its limit again."""
+        self._woken.set()
+
+    def drain(self) -> None:
+        """Ends it as if the backend had closed it: its page comes back to whoever is there then."""
+        self._ended = self._ended or Over.DRAINED
         self._woken.set()
 
     # -- what the upstream calls ------------------------------------------------------------------

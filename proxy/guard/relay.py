@@ -35,7 +35,7 @@ class RelayGuard:
         upstream: The backend.
         ownership: Asked and told about chat streams.
         relays: Where open chat relays are counted.
-        live: The limits of every relay that is opened from now on.
+        live: The limits.
         report: Told of relays opened and ended.
     """
 
@@ -54,6 +54,12 @@ class RelayGuard:
         self._live = live
         self._report = report
         self._numbers = count(1)
+        self._open: set[Pump] = set()
+
+    def drain(self) -> None:
+        """Ends every open relay, of whatever kind."""
+        for pump in tuple(self._open):
+            pump.drain()
 
     async def relay(self, request: Request, call: Call) -> web.StreamResponse:
         """Opens what `call` asks for, and passes it on until it is over or the browser leaves."""
@@ -86,21 +92,20 @@ class RelayGuard:
             buffer=limits.buffer,
             closed=partial(_report_closed, report),
         )
+        self._open.add(pump)
         try:
             with self._counted(call, pump) as tell:
                 await pump.run(tell)
                 await response.write_eof()
         finally:
+            self._open.discard(pump)
             report("relay_ended", why=pump.over.value)
         return response
 
     def _watch(self, call: Call, report: Report) -> Watch:
         match call:
             case OpenStream(stream_id=stream_id):
-                limits = self._live.now
-                return ChatWatch(
-                    stream_id, self._ownership, limits, answer_timeout=limits.answer_timeout, report=report
-                )
+                return ChatWatch(stream_id, self._ownership, self._live, report=report)
             case SessionChannel():
                 return ChannelWatch(self._ownership, report)
             case _:

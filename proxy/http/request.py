@@ -59,7 +59,7 @@ class Request(web.BaseRequest):
     @property
     def client(self) -> str:
         """IP address of the browser, as far as trusted proxies tell."""
-        return client_address(self.raw_headers, peer=self.peer, trusted=self.downstream.trusted_proxies)
+        return client_address(self.raw_headers, peer=self.peer, trusted=self.downstream.server.trusted_proxies)
 
     def head(self) -> RequestHead:
         """What goes on to the backend: end-to-end fields, and who asked."""
@@ -67,7 +67,7 @@ class Request(web.BaseRequest):
             self.fields,
             peer=self.peer,
             secure=self._transport_sslcontext is not None,
-            trusted=self.downstream.trusted_proxies,
+            trusted=self.downstream.server.trusted_proxies,
         )
         return RequestHead(self.method, self.target, headers)
 
@@ -86,8 +86,9 @@ class Request(web.BaseRequest):
         """Whether another request can follow on this connection once this one is answered.
 
         Not with a body still under way; not after an ``Upgrade``, since the parser drops what is
-        pipelined behind one it does not know; and not after a chunked body, since the parser takes
-        the last field of its trailer section for the first one of the next request.
+        pipelined behind one it does not know; not after a chunked body, since the parser takes the
+        last field of its trailer section for the first one of the next request; and not if the
+        server is about to end.
         """
         return (
             self.keep_alive
@@ -95,6 +96,7 @@ class Request(web.BaseRequest):
             and not self._message.upgrade
             and not self._message.chunked
             and not self.downstream.discards_input
+            and not self.downstream.server.is_retiring
         )
 
     def body(self) -> Body | None:
@@ -138,7 +140,7 @@ class Request(web.BaseRequest):
             yield chunk
 
     async def _next_chunk(self) -> bytes:
-        patience = self.downstream.patience
+        patience = self.downstream.server.patience
         try:
             async with asyncio.timeout(patience):
                 return await self._payload.readany()

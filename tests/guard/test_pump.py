@@ -357,6 +357,26 @@ async def test_what_passes_to_a_browser_that_is_gone_is_nobodys_mistake() -> Non
     assert played.got == b""
 
 
+@pytest.mark.parametrize("last", [b"", LAST])
+@in_virtual_time
+async def test_the_proxys_end_ends_it_as_the_backends_would(last: bytes) -> None:
+    """What was being cancelled is told so; any other page comes back, as after every end of file."""
+    played = Played(Upstream(b"one ", 1000.0), Watch(at_eof=last))
+    played.loop.call_later(3, played.pump.drain)
+
+    assert await played.until_over() == (Over.DRAINED, 3)
+    assert played.got == b"one " + last
+
+
+@in_virtual_time
+async def test_a_slow_browser_is_sent_what_it_has_coming_before_the_end() -> None:
+    played = Played(Upstream(b"one ", b"two ", b"three ", 1000.0), browser=Browser(takes=4, pause=10.0))
+    played.loop.call_later(3, played.pump.drain)
+
+    assert await played.until_over() == (Over.DRAINED, 3)
+    assert played.got == b"one two three "
+
+
 def _mistake(*_: object) -> None:
     raise RuntimeError("a mistake")
 
