@@ -11,6 +11,7 @@ from proxy.guard.reporting import Report
 from proxy.guard.tasks import Tasks
 from proxy.http.lanes import Lane, Lanes
 from proxy.http.origin import Origin
+from proxy.http.rules import Rules
 from proxy.http.server import Server, listen, listen_unix, tls_context
 from proxy.http.upstream import Upstream
 from proxy.ops.receipts import Receipts
@@ -63,7 +64,10 @@ def _upstream(settings: Settings, lanes: Lanes) -> Upstream:
 @asynccontextmanager
 async def _listening(settings: Settings, handler: Handler) -> AsyncIterator[str]:
     where = settings.listen
-    server = Server(handler, trusted_proxies=settings.client.trusted_proxies, patience=settings.relay.stall_timeout)
+    server = Server(
+        handler,
+        Rules(trusted_proxies=settings.client.trusted_proxies, patience=settings.relay.stall_timeout),
+    )
     if where.unix is not None:
         listener = await listen_unix(server, where.unix)
         url = where.url

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 
+from proxy.http.crowd import Crowd, Welcome
 from proxy.http.downstream import Downstream
+from proxy.http.errors import TooManyConnectionsError
 from proxy.http.request import Request
+from proxy.http.rules import Rules
 from proxy.http.strictness import MAX_FIELD, MAX_HEADERS, MAX_TARGET, check_request
 from proxy.http.writer import PatientWriter
 
@@ -19,8 +22,6 @@ if TYPE_CHECKING:
 
     from aiohttp.http import RawRequestMessage
     from aiohttp.streams import StreamReader
-
-    from proxy.http.headers import Network
 
 Handler = Callable[[Request], Awaitable[web.StreamResponse]]
 
@@ -37,29 +38,30 @@ class Server(web.Server):
     Args:
         handler: Answers a request. A ``ProxyError`` it raises becomes a JSON error, or aborts
             the connection once a head has gone out. It is cancelled when the browser leaves.
-        trusted_proxies: Networks whose ``X-Forwarded-*`` is believed.
-        patience: Seconds to wait for a browser that neither sends nor takes anything.
+        rules: On which terms; assign others to ``rules`` at any time. What waits already goes on
+            with those that it began with.
         idle_timeout: Seconds a connection may wait for its next request.
+
+    Attributes:
+        rules: The terms in force.
+        crowd: Who has how many connections open.
     """
 
-    def __init__(
-        self,
-        handler: Handler,
-        *,
-        trusted_proxies: Sequence[Network] = (),
-        patience: float = 30.0,
-        idle_timeout: float = 75.0,
-    ) -> None:
+    def __init__(self, handler: Handler, rules: Rules | None = None, *, idle_timeout: float = 75.0) -> None:
         async def vetted(request: web.BaseRequest) -> web.StreamResponse:
+            if cast("Downstream", request.protocol).welcome is Welcome.REFUSED:
+                raise TooManyConnectionsError(
+                    f"Your address has more than {self.rules.connections} connections open; close some and try again."
+                )
             check_request(request.method, request.version, request.raw_headers)
             return await handler(cast("Request", request))
 
+        self.rules = rules or Rules()
+        self.crowd = Crowd()
         super().__init__(
             vetted,
             request_factory=self._request,
             handler_cancellation=True,
-            patience=patience,
-            trusted_proxies=tuple(trusted_proxies),
             keepalive_timeout=idle_timeout,
             max_line_size=MAX_TARGET,
             max_field_size=MAX_FIELD,
@@ -82,8 +84,7 @@ class Server(web.Server):
         writer: object,  # noqa: ARG002 - aiohttp's own, which ours stands in for
         task: asyncio.Task[None],
     ) -> Request:
-        patience = cast("Downstream", protocol).patience
-        patient = PatientWriter(protocol, self._loop, patience)
+        patient = PatientWriter(protocol, self._loop, self.rules.patience)
         return Request(message, payload, protocol, patient, task, self._loop)
 
 
@@ -94,7 +95,8 @@ async def listen(server: Server, host: str, port: int, *, tls: ssl.SSLContext | 
         OSError: the address is in use or not this host's.
     """
     loop = asyncio.get_running_loop()
-    return await loop.create_server(server, host, port, ssl=tls, backlog=1024)
+    handshake = server.rules.head_timeout if tls is not None else None
+    return await loop.create_server(server, host, port, ssl=tls, ssl_handshake_timeout=handshake, backlog=1024)
 
 
 async def listen_unix(server: Server, path: Path) -> asyncio.Server:

@@ -15,6 +15,7 @@ import trustme
 from proxy.http.forward import forward
 from proxy.http.lanes import Lane, Lanes
 from proxy.http.origin import Origin
+from proxy.http.rules import Rules
 from proxy.http.server import Server, listen, listen_unix, tls_context
 from proxy.http.upstream import Upstream
 
@@ -50,7 +51,7 @@ async def served(backend: Listener) -> AsyncIterator[Server]:
     async def handler(request: Request) -> web.StreamResponse:
         return await forward(request, upstream, Lane.CALLS)
 
-    server = Server(handler, trusted_proxies=[ip_network("127.0.0.1/32")])
+    server = Server(handler, Rules(trusted_proxies=(ip_network("127.0.0.1/32"),)))
     yield server
     await server.shutdown(0.1)
     upstream.close()
