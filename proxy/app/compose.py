@@ -3,16 +3,19 @@
 import asyncio
 from dataclasses import dataclass
 
+from proxy.app.gate import gate_rules
 from proxy.config import Settings
 from proxy.core.effects import EndRelays, Settled, WatchSettling
+from proxy.guard.authentication import Authentication
 from proxy.guard.backend import Backend, Liveness
 from proxy.guard.cancel import CancelGuard
+from proxy.guard.gate import Gate
 from proxy.guard.handler import Handler
 from proxy.guard.limits import Limits, Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.relay import RelayGuard
 from proxy.guard.relays import Relays
-from proxy.guard.reporting import Report
+from proxy.guard.reporting import Report, unheard
 from proxy.guard.settling import Settling
 from proxy.guard.slots import Slots
 from proxy.guard.start import StartGuard
@@ -29,6 +32,7 @@ ANSWER_LIMIT = 8 << 20
 class Guard:
     """What answers requests, and those of its parts that are looked at or steered from outside."""
 
+    gate: Gate
     handler: Handler
     live: Live
     ownership: Ownership
@@ -52,8 +56,25 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Receipts, report: Report) -> Guard:
-    """The guard, on the running loop."""
+def compose(  # noqa: PLR0913 - what it is put together from
+    settings: Settings,
+    upstream: Upstream,
+    tasks: Tasks,
+    receipts: Receipts,
+    report: Report,
+    *,
+    notice: Report = unheard,
+) -> Guard:
+    """The guard, on the running loop.
+
+    Args:
+        settings: Its limits.
+        upstream: The backend.
+        tasks: Owns what goes on without a browser.
+        receipts: Get one of every cancel that has settled.
+        report: Told what matters to the promises.
+        notice: Told what else operators want to know.
+    """
     clock = asyncio.get_running_loop().time
     live = Live(limits_of(settings))
     store = MemoryStore(clock, sessions=settings.ownership.sessions, forget_after=settings.ownership.forget_after)
@@ -82,4 +103,6 @@ def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Rece
         live,
         report,
     )
-    return Guard(handler, live, ownership, relays)
+    authentication = Authentication(backend, tasks, clock)
+    gate = Gate(handler, authentication, gate_rules(settings), clock=clock, notice=notice)
+    return Guard(gate, handler, live, ownership, relays)

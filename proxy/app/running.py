@@ -5,14 +5,13 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 from proxy.app.compose import Guard, compose
+from proxy.app.gate import listener_rules
 from proxy.config import Settings
-from proxy.guard.handler import Handler
-from proxy.guard.reporting import Report
+from proxy.guard.reporting import Report, unheard
 from proxy.guard.tasks import Tasks
 from proxy.http.lanes import Lane, Lanes
 from proxy.http.origin import Origin
-from proxy.http.rules import Rules
-from proxy.http.server import Server, listen, listen_unix, tls_context
+from proxy.http.server import Handler, Server, listen, listen_unix, tls_context
 from proxy.http.upstream import Upstream
 from proxy.ops.receipts import Receipts
 
@@ -31,8 +30,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Settings, report: Report) -> AsyncIterator[Running]:
+async def running(settings: Settings, report: Report, *, notice: Report = unheard) -> AsyncIterator[Running]:
     """The proxy, listening for as long as the context lasts.
+
+    Args:
+        settings: Where, and how.
+        report: Told what the guard does.
+        notice: Told what else happens to requests.
 
     Raises:
         OSError: it cannot listen where the settings say, or cannot read a certificate.
@@ -41,8 +45,8 @@ async def running(settings: Settings, report: Report) -> AsyncIterator[Running]:
     with closing(_upstream(settings, lanes)) as upstream:
         async with Tasks() as tasks:
             receipts = Receipts()
-            guard = compose(settings, upstream, tasks, receipts, report)
-            async with _listening(settings, guard.handler) as url:
+            guard = compose(settings, upstream, tasks, receipts, report, notice=notice)
+            async with _listening(settings, guard.gate) as url:
                 yield Running(url, guard, receipts, lanes)
 
 
@@ -64,10 +68,7 @@ def _upstream(settings: Settings, lanes: Lanes) -> Upstream:
 @asynccontextmanager
 async def _listening(settings: Settings, handler: Handler) -> AsyncIterator[str]:
     where = settings.listen
-    server = Server(
-        handler,
-        Rules(trusted_proxies=settings.client.trusted_proxies, patience=settings.relay.stall_timeout),
-    )
+    server = Server(handler, listener_rules(settings))
     if where.unix is not None:
         listener = await listen_unix(server, where.unix)
         url = where.url

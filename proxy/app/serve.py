@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from proxy.app.exposure import warning_if_exposed
 from proxy.app.running import running
 from proxy.config import Settings, UserError
 from proxy.demo import Backend as DemoBackend
@@ -33,10 +34,15 @@ async def serve(settings: Settings, *, started: Announce | None = None) -> None:
         UserError: something of its environment is missing.
     """
     _prepare(settings)
-    async with _reporting(settings) as report, running(settings, report) as proxy:
-        if started is not None:
-            started(f"guarding {settings.upstream.url} on {proxy.url}")
-        await _until_told_to_stop()
+    announce = started or _in_silence
+    async with _reporting(settings) as report, running(settings, report, notice=log.LogReport()) as proxy:
+        announce(f"guarding {settings.upstream.url} on {proxy.url}")
+        async with warning_if_exposed(settings.listen, proxy.guard.gate.authentication, announce):
+            await _until_told_to_stop()
+
+
+def _in_silence(_line: str) -> None:
+    """Tells nobody."""
 
 
 async def demo(release: str, settings: Settings, *, started: Announce | None = None) -> None:

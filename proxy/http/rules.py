@@ -11,6 +11,19 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
+IDENTITY: Final = frozenset(
+    name.lower().encode()
+    for name in (
+        *("Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email"),
+        *("X-Remote-User", "X-Remote-Groups", "X-Remote-Name", "X-Remote-Email"),
+        *("X-Forwarded-User", "X-Forwarded-Groups", "X-Forwarded-Email", "X-Forwarded-Preferred-Username"),
+        *("X-Auth-Request-User", "X-Auth-Request-Groups", "X-Auth-Request-Email", "X-Auth-Request-Preferred-Username"),
+        *("X-Authentik-Username", "X-Authentik-Groups", "X-Authentik-Name", "X-Authentik-Email"),
+        *("X-WebAuth-User", "X-WebAuth-Groups", "Tailscale-User-Login", "Cf-Access-Authenticated-User-Email"),
+    )
+)
+"""What the usual proxies that log people in call the fields in which they say whom."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -30,7 +43,7 @@ class Rules:
     """
 
     trusted_proxies: tuple[Network, ...] = ()
-    identity_headers: frozenset[bytes] = frozenset()
+    identity_headers: frozenset[bytes] = IDENTITY
     patience: float = 30.0
     head_timeout: float = 10.0
     body_rate: int = 1024

@@ -12,6 +12,7 @@ from proxy.app import Running
 from proxy.config import OwnershipSettings
 from proxy.demo import Backend, Pace
 from proxy.ops.verify import verify
+from tests.support.notes import Notes
 
 PATIENCE = 10.0
 UNHURRIED = Pace(token=0.01, first_token=0.01, unwind=0.5, spoil=0.02, gap=0.005)
@@ -165,10 +166,12 @@ class Lab:
         self.browser = self.direct
         self.reports: list[tuple[str, dict[str, object]]] = []
         self.trace: list[str] = []
+        self.notices = Notes()
         self.changed = asyncio.Event()
 
     def guarded_by(self, proxy: Running) -> None:
         self.browser = Browser(proxy.url, self.session)
+        self.gate = proxy.guard.gate
 
     def broken_promises(self, settings: OwnershipSettings) -> list[str]:
         """What `verify` finds in this lab's trace; the 100 ms of P6 are measured where nothing else runs."""
