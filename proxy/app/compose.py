@@ -12,6 +12,7 @@ from proxy.guard.cancel import CancelGuard
 from proxy.guard.gate import Gate
 from proxy.guard.handler import Handler
 from proxy.guard.limits import Limits, Live
+from proxy.guard.login import LoginGuard
 from proxy.guard.ownership import Ownership
 from proxy.guard.relay import RelayGuard
 from proxy.guard.relays import Relays
@@ -104,5 +105,5 @@ def compose(  # noqa: PLR0913 - what it is put together from
         report,
     )
     authentication = Authentication(backend, tasks, clock)
-    gate = Gate(handler, authentication, gate_rules(settings), clock=clock, notice=notice)
+    gate = Gate(handler, authentication, LoginGuard(backend, tasks, clock), gate_rules(settings), notice=notice)
     return Guard(gate, handler, live, ownership, relays)

@@ -4,35 +4,23 @@ Where the guard is not sure it steps aside (P8). The gate does not: a check that
 because Hermes does not answer, ends the request. Letting it through would give strangers what Hermes keeps from them.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from proxy.guard.authentication import Authentication
-from proxy.guard.logins import Logins
+from proxy.guard.login import LoginGuard
 from proxy.guard.reporting import Report
 from proxy.hermes.precautions import Precaution, precautions
-from proxy.http.errors import (
-    BackendUnreachableError,
-    BrowserError,
-    CrossSiteError,
-    LocalOnlyError,
-    NoCapacityError,
-    TooManyLoginsError,
-)
-from proxy.http.headers import Network, neighbourhood
+from proxy.http.errors import CrossSiteError, LocalOnlyError, TooManyLoginsError
+from proxy.http.headers import Network
 from proxy.http.provenance import is_cross_site
 from proxy.http.request import Request
+from proxy.http.response import reply
 from proxy.http.rules import LOOPBACK
 from proxy.http.server import Handler
 
-_OK = 200
-_UNAUTHORIZED = 401
-
-_NOT_TRIED = (BackendUnreachableError, NoCapacityError)
-"""Errors after which it is certain that Hermes was not asked."""
+_REFUSALS = (CrossSiteError, LocalOnlyError, TooManyLoginsError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +42,18 @@ class Gate:
     Args:
         handler: Answers what is let through.
         authentication: Says whether Hermes asks for a login.
+        logins: Answers logins.
         rules: What to go by; assign others to ``rules`` at any time.
-        clock: Monotonic seconds.
         notice: Told what was refused.
     """
 
     def __init__(
-        self,
-        handler: Handler,
-        authentication: Authentication,
-        rules: GateRules,
-        *,
-        clock: Callable[[], float],
-        notice: Report,
+        self, handler: Handler, authentication: Authentication, logins: LoginGuard, rules: GateRules, *, notice: Report
     ) -> None:
         self.rules = rules
         self.authentication = authentication
         self._handler = handler
-        self._logins = Logins()
-        self._clock = clock
+        self._logins = logins
         self._notice = notice
 
     async def __call__(self, request: Request) -> web.StreamResponse:
@@ -82,15 +63,15 @@ class Gate:
             ProxyError: there is none, or it is refused; the server tells the browser.
         """
         asked = precautions(request.method, request.target.decode("latin-1"))
-        if not asked:
-            return await self._handler(request)
         try:
             await self._check(request, asked)
-        except BrowserError as refusal:
+            if Precaution.LOGIN in asked:
+                return await reply(request, await self._logins.answer(request, allowed=self.rules.login_failures))
+        except _REFUSALS as refusal:
             path = request.target.partition(b"?")[0].decode("latin-1")
             self._notice("request_refused", code=refusal.code, path=path, client=request.client)
             raise
-        return await (self._end_login(request) if Precaution.LOGIN in asked else self._handler(request))
+        return await self._handler(request)
 
     async def _check(self, request: Request, asked: Precaution) -> None:
         if Precaution.OWN_PAGE in asked:
@@ -99,8 +80,6 @@ class Gate:
             _check_host(request)
         if Precaution.NETWORK in asked:
             await self._check_network(request)
-        if Precaution.LOGIN in asked:
-            self._begin_login(request)
 
     async def _check_network(self, request: Request) -> None:
         if _is_in(request, self.rules.local_networks) or await self.authentication.enabled():
@@ -109,32 +88,6 @@ class Gate:
             "Unless Hermes asks for a login, this is for clients in client.local_networks, and "
             f"{_whereabouts(request)}: set a password in Hermes, or connect from its own network."
         )
-
-    def _begin_login(self, request: Request) -> None:
-        client = neighbourhood(request.client)
-        wait = self._logins.wait(client, self._clock(), self.rules.login_failures)
-        if wait > 0:
-            seconds = math.ceil(wait)
-            raise TooManyLoginsError(f"Too many failed logins; try again in {seconds} s.", retry_after=seconds)
-        self._logins.began(client)
-
-    async def _end_login(self, request: Request) -> web.StreamResponse:
-        client = neighbourhood(request.client)
-        try:
-            response = await self._handler(request)
-        except _NOT_TRIED:
-            self._logins.gave_up(client)
-            raise
-        except BaseException:
-            self._logins.failed(client, self._clock())  # as far as anybody knows
-            raise
-        if response.status == _OK:
-            self._logins.succeeded(client)
-        elif response.status == _UNAUTHORIZED:
-            self._logins.failed(client, self._clock())
-        else:
-            self._logins.gave_up(client)
-        return response
 
 
 def _check_provenance(request: Request) -> None:

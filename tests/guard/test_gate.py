@@ -1,33 +1,19 @@
-"""F9: whoever is not as near to Hermes as it believes is refused what it keeps from strangers.
+"""F9: whoever is not as near to Hermes as it believes is refused what it keeps from strangers."""
 
-The lab's browsers all come from 127.0.0.1, which is a trusted proxy where a test says so: then they come from wherever
-their X-Forwarded-For says.
-"""
-
-import asyncio
 from ipaddress import ip_network
 
-import aiohttp
 import pytest
-from aiohttp import web
 
 from proxy.config import ClientSettings
 from proxy.guard import gate as module
 from proxy.guard.authentication import Authentication
 from proxy.guard.gate import GateRules
-from proxy.hermes.precautions import LOGIN_FAILURES
-from proxy.http.request import Request
+from tests.support.clients import FRONT, HOST, LAN, STRANGER, coming_from
 from tests.support.lab import Lab, MakeLab, Reply
 
-FRONT = ClientSettings(trusted_proxies=(ip_network("127.0.0.1/32"),))
-STRANGER, LAN, HOST = "203.0.113.9", "192.168.1.20", "127.0.0.1"
 INJECTIONS = ["/api/approval/inject_test?session_id=s", "/api/clarify/inject_test?session_id=s"]
 SIMULATION = "/api/updates/check?simulate=1"
 PASSWORD = "secret"
-
-
-def coming_from(*chain: str) -> dict[str, str]:
-    return {"X-Forwarded-For": ", ".join(chain)}
 
 
 async def ask(lab: Lab, target: str, *chain: str, method: str = "GET", **headers: str) -> Reply:
@@ -36,11 +22,6 @@ async def ask(lab: Lab, target: str, *chain: str, method: str = "GET", **headers
 
 def reached(lab: Lab, target: str) -> int:
     return len(lab.backend.ledger.requests_for(target.partition("?")[0]))
-
-
-async def log_in(lab: Lab, password: str, *chain: str, path: str = "/api/auth/login") -> Reply:
-    headers = coming_from(*chain) if chain else {}
-    return await lab.browser.call("POST", path, json={"password": password}, headers=headers)
 
 
 async def cookie(lab: Lab) -> str:
@@ -180,69 +161,6 @@ async def test_what_is_refused_is_reported_without_its_query(make_lab: MakeLab) 
     assert lab.notices.of("request_refused") == [said]
 
 
-async def test_one_guesser_is_stopped_and_nobody_else(make_lab: MakeLab, release: str) -> None:
-    lab = await make_lab(release, client=FRONT, password=PASSWORD)
-
-    assert [(await log_in(lab, "guess", STRANGER)).status for _ in range(3)] == [401] * 3
-    refused = await log_in(lab, PASSWORD, STRANGER)
-    assert (refused.status, refused.json["code"]) == (429, "too_many_logins")
-    wait = int(dict(refused.headers)["Retry-After"])
-    assert 50 < wait <= 60
-    assert refused.json["error"] == f"Too many failed logins; try again in {wait} s."
-
-    assert reached(lab, "/api/auth/login") == 3
-    assert (await log_in(lab, PASSWORD, LAN)).status == 200
-    assert (await log_in(lab, PASSWORD, HOST)).status == 200
-
-
-async def test_guessers_in_a_crowd_keep_out_nobody_who_has_been_in_before(make_lab: MakeLab) -> None:
-    lab = await make_lab(client=FRONT, password=PASSWORD)
-    await log_in(lab, PASSWORD, LAN)
-    before = reached(lab, "/api/auth/login")
-
-    statuses = [(await log_in(lab, "guess", f"203.0.113.{number}")).status for number in range(10)]
-
-    assert statuses == [401] * (LOGIN_FAILURES - 1) + [429] * (11 - LOGIN_FAILURES)
-    assert reached(lab, "/api/auth/login") - before == LOGIN_FAILURES - 1
-    assert (await log_in(lab, PASSWORD, LAN)).status == 200
-
-
-async def test_guesses_of_one_ipv6_network_are_counted_together(make_lab: MakeLab) -> None:
-    lab = await make_lab(client=FRONT, password=PASSWORD)
-    statuses = [(await log_in(lab, "guess", f"2001:db8:0:1::{number}")).status for number in range(4)]
-    assert statuses == [401, 401, 401, 429]
-
-
-async def test_a_login_that_hermes_never_heard_of_is_no_failure(make_lab: MakeLab) -> None:
-    lab = await make_lab(password=PASSWORD)
-    await lab.backend.close()
-    assert [(await log_in(lab, PASSWORD)).status for _ in range(5)] == [502] * 5
-    await lab.backend.start(port=lab.backend.port)
-    assert (await log_in(lab, PASSWORD)).status == 200
-
-
-async def test_a_login_that_is_not_answered_counts_as_a_failure(
-    make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who guesses and leaves before the answer has guessed all the same."""
-    lab = await make_lab(password=PASSWORD)
-
-    async def never(_: Request) -> web.StreamResponse:
-        raise asyncio.CancelledError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(lab.gate, "_handler", never)
-        for _ in range(3):
-            with pytest.raises(aiohttp.ClientError):
-                await log_in(lab, "guess")
-    assert (await log_in(lab, PASSWORD)).json["code"] == "too_many_logins"
-
-
-async def test_answers_that_are_neither_yes_nor_no_are_no_failures(make_lab: MakeLab) -> None:
-    lab = await make_lab()
-    assert [(await log_in(lab, "x", path="/api/auth/passkey/login")).status for _ in range(5)] == [404] * 5
-
-
 @pytest.mark.parametrize(
     "headers",
     [
@@ -299,7 +217,7 @@ async def test_a_trusted_proxy_says_who_is_logged_in(make_lab: MakeLab) -> None:
     assert ("Remote-User", "me") in lab.backend.ledger.requests_for("/health")[-1].headers
 
 
-@pytest.mark.parametrize("step", ["precautions", "is_cross_site", "_is_in", "neighbourhood"])
+@pytest.mark.parametrize("step", ["precautions", "is_cross_site", "_is_in"])
 async def test_a_mistake_of_the_gates_lets_nobody_through(
     make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -310,10 +228,8 @@ async def test_a_mistake_of_the_gates_lets_nobody_through(
         raise RuntimeError("injected")
 
     monkeypatch.setattr(module, step, mistaken)
-    target, method = {
-        "is_cross_site": (INJECTIONS[0], "GET"),
-        "neighbourhood": ("/api/auth/login", "POST"),
-    }.get(step, ("/api/terminal/start", "POST"))
+    target = "/api/terminal/start" if step == "_is_in" else INJECTIONS[0]
+    method = "POST" if step == "_is_in" else "GET"
     assert (await ask(lab, target, STRANGER, method=method)).json["code"] == "internal_error"
     assert reached(lab, target) == 0
 
