@@ -30,7 +30,7 @@ def is_exposed(listen: ListenSettings) -> bool:
 async def warning_if_exposed(
     listen: ListenSettings, authentication: Authentication, announce: Callable[[str], None]
 ) -> AsyncIterator[None]:
-    """Warns once, as soon as Hermes says that it asks for no login, and that it does not say so before.
+    """Warns as soon as Hermes says that it asks for no login, and at once if it says nothing yet.
 
     Args:
         listen: Where browsers connect.
@@ -44,13 +44,16 @@ async def warning_if_exposed(
 
 
 async def _warn(url: str, authentication: Authentication, announce: Callable[[str], None]) -> None:
+    def warn(what: str) -> None:
+        log.warning("%s can be reached from elsewhere, and Hermes %s", url, what)
+        announce(f"WARNING: {url} can be reached from elsewhere, and Hermes {what}.")
+
     if (enabled := await authentication.enabled()) is None:
-        log.warning("%s can be reached from elsewhere, and Hermes does not say whether it asks for a login", url)
+        warn("does not say whether it asks for a login")
     while enabled is None:
         await asyncio.sleep(AGAIN)
         enabled = await authentication.enabled()
     if not enabled:
-        log.warning("%s can be reached from elsewhere, and Hermes asks for no login", url)
-        announce(f"WARNING: {url} can be reached from elsewhere, and Hermes asks for no login.")
+        warn("asks for no login")
         announce("WARNING: Whoever reaches it can read, chat and have the agent run commands as you.")
         announce("WARNING: Set HERMES_WEBUI_PASSWORD where Hermes runs, or listen on 127.0.0.1.")
