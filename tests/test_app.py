@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 import trustme
 
-from proxy.app import demo, running, serve
+from proxy.app import demo, exposure, running, serve
 from proxy.config import LaneSettings, ListenSettings, Settings, TlsSettings, TraceSettings, UpstreamSettings, UserError
 from proxy.demo import Backend
 from proxy.http.lanes import Lane
@@ -55,18 +55,20 @@ class Command:
 
     def __init__(self) -> None:
         self.said: list[str] = []
-        self._started = asyncio.Event()
+        self._heard = asyncio.Event()
 
     def serve(self, settings: Settings) -> asyncio.Task[int]:
         return asyncio.create_task(serve(settings, load=lambda: settings, started=self.announce))
 
     def announce(self, line: str) -> None:
         self.said.append(line)
-        self._started.set()
+        self._heard.set()
 
-    async def started(self) -> None:
+    async def started(self, lines: int = 1) -> None:
         async with asyncio.timeout(PATIENCE):
-            await self._started.wait()
+            while len(self.said) < lines:
+                self._heard.clear()
+                await self._heard.wait()
 
 
 async def whether_authenticated(session: aiohttp.ClientSession, base: str, **options: Any) -> bool:
@@ -226,6 +228,18 @@ async def test_it_serves_until_it_is_told_to_stop(
         assert await serving == 0
     with pytest.raises(aiohttp.ClientConnectorError):
         await whether_authenticated(session, url)
+
+
+async def test_it_warns_of_a_hermes_that_anybody_can_reach(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the terminal, behind the line that says where."""
+    monkeypatch.setattr(exposure, "is_exposed", lambda _listen: True)
+    command = Command()
+    serving = command.serve(in_front_of(backend))
+    await command.started(lines=4)
+    assert [line.partition(":")[0] for line in command.said[1:]] == ["WARNING"] * 3
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(PATIENCE):
+        await serving
 
 
 async def test_it_keeps_a_trace_where_it_is_told_to(

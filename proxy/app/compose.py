@@ -3,13 +3,17 @@
 import asyncio
 from dataclasses import dataclass
 
+from proxy.app.gate import gate_rules
 from proxy.config import Settings
 from proxy.core.effects import EndRelays, Settled, WatchSettling
+from proxy.guard.authentication import Authentication
 from proxy.guard.backend import Backend, Liveness
 from proxy.guard.cancel import CancelGuard
 from proxy.guard.drain import Drain
+from proxy.guard.gate import Gate
 from proxy.guard.handler import Handler
 from proxy.guard.limits import Limits, Live
+from proxy.guard.login import LoginGuard
 from proxy.guard.ownership import Ownership
 from proxy.guard.relay import RelayGuard
 from proxy.guard.relays import Relays
@@ -30,6 +34,7 @@ ANSWER_LIMIT = 8 << 20
 class Guard:
     """What answers requests, and those of its parts that are looked at or steered from outside."""
 
+    gate: Gate
     handler: Handler
     live: Live
     store: MemoryStore
@@ -55,7 +60,7 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def compose(  # noqa: PLR0913 - what it is made of that others hold as well
+def compose(  # noqa: PLR0913 - what it is put together from
     settings: Settings,
     upstream: Upstream,
     tasks: Tasks,
@@ -64,7 +69,16 @@ def compose(  # noqa: PLR0913 - what it is made of that others hold as well
     report: Report,
     notice: Report = unheard,
 ) -> Guard:
-    """The guard, on the running loop; `report` is told what it does, and `notice` what becomes of the whole."""
+    """The guard, on the running loop.
+
+    Args:
+        settings: Its limits.
+        upstream: The backend.
+        tasks: Owns what goes on without a browser.
+        receipts: Get one of every cancel that has settled.
+        report: Told what matters to the promises.
+        notice: Told what else operators want to know.
+    """
     clock = asyncio.get_running_loop().time
     live = Live(limits_of(settings))
     store = MemoryStore(clock, sessions=settings.ownership.sessions, forget_after=settings.ownership.forget_after)
@@ -95,4 +109,6 @@ def compose(  # noqa: PLR0913 - what it is made of that others hold as well
         live,
         report,
     )
-    return Guard(handler, live, store, ownership, relays, drain)
+    authentication = Authentication(backend, tasks, clock)
+    gate = Gate(handler, authentication, LoginGuard(backend, tasks, clock), gate_rules(settings), notice=notice)
+    return Guard(gate, handler, live, store, ownership, relays, drain)

@@ -8,6 +8,7 @@ from pathlib import Path
 from watchfiles import awatch
 
 from proxy.app.compose import limits_of
+from proxy.app.gate import gate_rules, listener_rules
 from proxy.app.running import Running, bounds_of
 from proxy.config import Settings, UserError, changed
 from proxy.guard.reporting import Report
@@ -15,7 +16,7 @@ from proxy.ops import log, systemd
 from proxy.ops.trace import Trace
 
 _LIVE = (
-    "client.trusted_proxies",
+    "client.",
     "drain.timeout",
     "log.level",
     "ownership.",
@@ -43,8 +44,8 @@ def apply(settings: Settings, proxy: Running, trace: Trace | None) -> None:
     proxy.lanes.wait = settings.upstream.lane_wait
     proxy.upstream.connect_timeout = settings.upstream.connect_timeout
     proxy.upstream.response_timeout = settings.upstream.response_timeout
-    proxy.server.trusted_proxies = settings.client.trusted_proxies
-    proxy.server.patience = settings.relay.stall_timeout
+    proxy.server.rules = listener_rules(settings)
+    proxy.guard.gate.rules = gate_rules(settings)
     log.set_level(settings.log.level)
     if trace is not None:
         trace.measure_by(settings.ownership.model_dump())

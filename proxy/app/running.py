@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 from proxy.app.compose import Guard, compose
+from proxy.app.gate import listener_rules
 from proxy.config import ListenSettings, Settings
 from proxy.guard.reporting import Report, unheard
 from proxy.guard.tasks import Tasks
@@ -46,7 +47,7 @@ async def running(
     Args:
         settings: Where, and how.
         report: Told what the guard does.
-        notice: Told what happens besides.
+        notice: Told what else happens to requests, and to the whole.
         sockets: To listen on in place of where the settings say.
 
     Raises:
@@ -57,11 +58,7 @@ async def running(
         async with Tasks() as tasks:
             receipts = Receipts()
             guard = compose(settings, upstream, tasks, receipts, report=report, notice=notice)
-            server = Server(
-                guard.handler,
-                trusted_proxies=settings.client.trusted_proxies,
-                patience=settings.relay.stall_timeout,
-            )
+            server = Server(guard.gate, listener_rules(settings))
             async with _finishing(server, guard), _listening(settings, server, sockets) as (url, inherited):
                 yield Running(url, guard, receipts, lanes, upstream, server, inherited)
 

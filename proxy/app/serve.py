@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from proxy.app.exposure import warning_if_exposed
 from proxy.app.lifecycle import attended, drained, until_signalled
 from proxy.app.reload import Reload
 from proxy.app.running import running
@@ -43,6 +44,7 @@ async def serve(
     """
     _prepare(settings)
     sockets = _inherited_sockets()
+    announce = started or _in_silence
 
     async def life(told_to_end: asyncio.Event) -> None:
         notice = log.LogReport()
@@ -51,11 +53,15 @@ async def serve(
             running(settings, report, notice=notice, sockets=sockets) as proxy,
             attended(proxy, Reload(load, settings, proxy, trace, notice=notice), file),
         ):
-            if started is not None:
-                started(f"guarding {settings.upstream.url} on {proxy.url}")
-            await drained(proxy, told_to_end)
+            announce(f"guarding {settings.upstream.url} on {proxy.url}")
+            async with warning_if_exposed(settings.listen, proxy.guard.gate.authentication, announce):
+                await drained(proxy, told_to_end)
 
     return await until_signalled(life)
+
+
+def _in_silence(_line: str) -> None:
+    """Tells nobody."""
 
 
 async def demo(release: str, settings: Settings, *, started: Announce | None = None) -> int:

@@ -13,6 +13,8 @@ from proxy.config.files import socket_path
 _UNIX: Final = "unix://"
 _LISTEN: Final = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
+_FIELD_NAME: Final = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+"""A token (RFC 9110, 5.1)."""
 
 
 def parse_listen(text: str) -> dict[str, Any]:
@@ -72,6 +74,12 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
+def _header_name(name: str) -> str:
+    if not re.fullmatch(_FIELD_NAME, name):
+        raise ValueError(f'should be the name of a header such as Remote-User, not "{name}"')
+    return name
+
+
 def _network(value: object) -> IPv4Network | IPv6Network:
     if isinstance(value, IPv4Network | IPv6Network):
         return value
@@ -96,3 +104,4 @@ Network = Annotated[
     PlainSerializer(str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"}),
 ]
+HeaderName = Annotated[str, AfterValidator(_header_name), WithJsonSchema({"type": "string", "pattern": _FIELD_NAME})]

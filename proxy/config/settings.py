@@ -3,12 +3,13 @@
 The text under a setting is its description in the JSON Schema, and what an editor shows.
 """
 
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from proxy.config.addresses import Host, Network, Port, UpstreamUrl, authority
+from proxy.config.addresses import HeaderName, Host, Network, Port, UpstreamUrl, authority
 from proxy.config.files import (
     CertificateFile,
     ReadableFile,
@@ -21,6 +22,9 @@ Count = Annotated[int, Field(ge=1)]
 
 _MOST_LANES = 127
 """One below the 128 requests that Hermes serves at once (F7)."""
+
+_PRIVATE: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10")
+"""Private networks (RFC 1918, RFC 4193) and link-local addresses."""
 
 
 class _Section(BaseModel):
@@ -177,11 +181,37 @@ class RelaySettings(_Section):
 
 
 class ClientSettings(_Section):
-    """Whom the proxy believes about where a request came from."""
+    """Whom the proxy believes about where a request came from, and what a client may."""
 
     trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = ()
     """Networks of the proxies in front of this one, as CIDRs such as 10.0.0.0/8. Only their
     X-Forwarded-* headers are passed on; anyone else could claim to be anyone."""
+
+    local_networks: Annotated[tuple[Network, ...], Field(strict=False)] = (
+        *map(ip_network, ("127.0.0.0/8", "::1/128", *_PRIVATE)),
+    )
+    """Networks whose clients may, while Hermes asks for no login, set it up and run commands by the
+    terminal, cron jobs, git and the like (F9). Add your VPN's; [0.0.0.0/0, "::/0"] is everybody."""
+
+    identity_headers: Annotated[tuple[HeaderName, ...], Field(strict=False)] = ()
+    """More headers that say who is logged in, besides the usual such as Remote-User. Hermes can be
+    told to believe one (HERMES_WEBUI_TRUSTED_AUTH_HEADER), so only trusted_proxies may send them."""
+
+    login_failures: Annotated[int, Field(ge=1, le=4)] = 3
+    """Failed logins of one client within a minute after which it waits. After five of everybody's
+    together Hermes lets nobody try who comes through the proxy (F9)."""
+
+    connections: Count = 128
+    """Most connections of one client; a browser opens six. Those of trusted_proxies and of this host
+    are not counted, as everybody behind them has one address."""
+
+    head_timeout: Timeout = 10.0
+    """Longest that the head of a request may take to arrive, from its first byte on, or that a new
+    connection may say nothing."""
+
+    body_rate: Size = 1 << 10
+    """Bytes a second at which the body of a request has to arrive. A browser that is slower has
+    relay.stall_timeout to make up for it."""
 
 
 class DrainSettings(_Section):

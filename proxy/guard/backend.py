@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
-from proxy.hermes.contract import HEALTH_PATH, STATUS_PATH
+from proxy.hermes.contract import AUTH_STATUS_PATH, HEALTH_PATH, STATUS_PATH
 from proxy.http.forward import exchange
 from proxy.http.headers import RawHeaders, without
 from proxy.http.lanes import Lane
@@ -51,6 +51,10 @@ class Backend:
     async def ask_health(self) -> Answer:
         """`/health`, which needs no credentials."""
         return await self.ask(RequestHead("GET", HEALTH_PATH.encode()), repeatable=True)
+
+    async def ask_auth_status(self) -> Answer:
+        """Whether anybody has to log in, which a stranger may ask."""
+        return await self.ask(RequestHead("GET", AUTH_STATUS_PATH.encode()), repeatable=True)
 
 
 class Liveness:

@@ -21,6 +21,9 @@ from proxy.hermes.contract import session_of_start
 from proxy.http.errors import DrainingError
 from proxy.http.message import Answer, Body, RequestHead
 
+_COME_BACK = 5
+"""Whole seconds: a drain takes as long as the turns that run."""
+
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.4
 """Seconds between tries of a start that is refused for a stream that has ended (F2: spurious 409)."""
@@ -68,7 +71,8 @@ class StartGuard:
             DrainingError: no start is let in now.
         """
         if self.is_closed:
-            raise DrainingError("No new turn can begin now, as the server is about to restart; try again shortly.")
+            sentence = "No new turn can begin now, as the server is about to restart; try again shortly."
+            raise DrainingError(sentence, retry_after=_COME_BACK)
         with self._counted():
             yield
 

@@ -129,6 +129,12 @@ def read_runs(status: int, body: bytes) -> Runs | None:
     return Runs(named, len(runs) - len(named), cancelling)
 
 
+def read_auth_enabled(status: int, body: bytes) -> bool | None:
+    """Whether Hermes asks for a login (a password, a passkey, or whatever its release knows), from `auth/status`."""
+    enabled = _object(body).get("auth_enabled") if status == _OK else None
+    return enabled if isinstance(enabled, bool) else None
+
+
 def stale_cancel(stream_id: str, reason: Ending, active_stream_id: str | None) -> bytes:
     """The body of a stale cancel's answer: `cancelled: false`, and why."""
     fields: dict[str, Any] = {"ok": True, "cancelled": False, "stream_id": stream_id, "reason": reason.value}

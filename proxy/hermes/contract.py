@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlparse
 
 STATUS_PATH = "/api/chat/stream/status"
 HEALTH_PATH = "/health"
+AUTH_STATUS_PATH = "/api/auth/status"
 EVENT_STREAM = "text/event-stream"
 
 TURN_PATHS = frozenset({"/api/chat/start", "/api/goal"})
@@ -79,24 +80,33 @@ Call = Cancel | Start | OpenStream | Status | SessionChannel | Health | EventStr
 def classify(method: str, target: str, accept: str = "") -> Call:
     """The call that Hermes makes of this request line.
 
-    Hermes collapses leading slashes and takes the path and the query apart with `urlparse` and `parse_qs`; so does
-    this, so that no spelling of a guarded call slips by.
-
     Args:
         method: As sent; Hermes compares it with its case.
         target: The request target as sent, in any of the forms of RFC 9112 section 3.2.
         accept: The request's Accept header. Browsers' EventSource asks for an event stream by it.
     """
     try:
-        url = urlparse("/" + target.lstrip("/") if target.startswith("//") else target)
-        query = parse_qs(url.query)
+        path, query = split(target)
     except ValueError:
         return Other()
     if method == "POST":
-        return _classify_post(url.path)
+        return _classify_post(path)
     if method != "GET":
         return Other()
-    return _classify_get(url.path, query, accept)
+    return _classify_get(path, query, accept)
+
+
+def split(target: str) -> tuple[str, dict[str, list[str]]]:
+    """Path and query of a request target.
+
+    Hermes collapses leading slashes and takes the two apart with `urlparse` and `parse_qs`; so does this, so that no
+    spelling of a guarded call slips by.
+
+    Raises:
+        ValueError: it cannot be taken apart, and Hermes answers 500.
+    """
+    url = urlparse("/" + target.lstrip("/") if target.startswith("//") else target)
+    return url.path, parse_qs(url.query)
 
 
 def _classify_post(path: str) -> Call:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
-from aiohttp.web_protocol import RequestPayloadError
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
+from proxy.http.crowd import Welcome
 from proxy.http.cutting import Cutter
 from proxy.http.errors import ProxyError, RequestTimeoutError
 from proxy.http.response import error_answer, whole
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from aiohttp.http import HttpRequestParser, RawRequestMessage
     from aiohttp.streams import StreamReader
 
+    from proxy.http.rules import Rules
     from proxy.http.server import Server
 
 LOOK_AGAIN: Final = 0.05
@@ -35,29 +38,48 @@ class Downstream(web.RequestHandler):
 
     Attributes:
         server: Whose it is. What it grants is asked for with every request, as it may change.
+        peer: The IP address at its other end; empty for a Unix socket.
+        welcome: What becomes of it.
         discards_input: Whether what comes in is dropped from now on.
     """
 
-    __slots__ = ("_cutter", "_watch", "discards_input", "server")
+    __slots__ = ("_cutter", "_head_began", "_head_timer", "_watch", "discards_input", "peer", "server", "welcome")
 
     def __init__(self, server: Server, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
         super().__init__(server, loop=loop, **kwargs)
         parser = _RequestParser(cast("HttpRequestParser", self._parser))
         self._parser = cast("HttpRequestParser", parser)
         self.server = server
+        self.peer = ""
+        self.welcome = Welcome.SERVED
         self.discards_input = False
         self._cutter = Cutter()
         self._watch: asyncio.TimerHandle | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_began = False
+
+    @property
+    def rules(self) -> Rules:
+        """The terms in force."""
+        return self.server.rules
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Have the kernel look after a peer that vanishes without a word."""
+        """Count it with its client's, and have the kernel look after a peer that vanishes without a word."""
         super().connection_made(transport)
-        give_up_after(transport, self.server.patience)
+        name = transport.get_extra_info("peername")
+        self.peer = str(name[0]) if isinstance(name, tuple) else ""
+        give_up_after(transport, self.rules.patience)
+        self._await_head()
+        self.welcome = self.server.crowd.enter(self.peer, self.rules)
+        if self.welcome is Welcome.DROPPED:
+            self.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Cancel the handler (``handler_cancellation``), and stop looking at the socket."""
-        if self._watch is not None:
-            self._watch.cancel()
+        """Cancel the handler (``handler_cancellation``), and whatever looked after the connection."""
+        self.server.crowd.leave(self.peer)
+        for timer in (self._watch, self._head_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -65,6 +87,34 @@ class Downstream(web.RequestHandler):
         for piece in self._cutter.cut(data, enough=self._is_paused):
             if not self.discards_input or self._body_under_way:
                 super().data_received(piece)
+                self._look_for_head()
+
+    def _look_for_head(self) -> None:
+        """Time the head that what came is a part of, until it is whole (slowloris)."""
+        if self._waiter is None or self._waiter.done():
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer, self._head_began = None, False
+        elif not self._head_began:
+            self._head_began = True
+            self._await_head()
+
+    def _await_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        self._head_timer = self._loop.call_later(self.rules.head_timeout, self._give_up_head)
+
+    def _give_up_head(self) -> None:
+        """Answer 408, as a request that cannot be parsed is answered; end in silence if nothing was said at all."""
+        self._head_timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if not self._head_began:
+            self.force_close()
+            return
+        error = RequestTimeoutError(f"The head of the request did not arrive in {self.rules.head_timeout:g} s.")
+        self._messages.append((_ErrInfo(status=error.status, exc=error, message=str(error)), EMPTY_PAYLOAD))
+        self._waiter.set_result(None)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio.Protocol has it
         """Take a FIN for what it nearly always is: the browser has left.

@@ -5,9 +5,13 @@
     ProxyError
     ├── BrowserError                 the browser's fault
     │   ├── BadRequestError          400  malformed or ambiguous
-    │   ├── RequestTimeoutError      408  its body stopped arriving
+    │   ├── LocalOnlyError           403  only for clients nearer to the backend
+    │   ├── CrossSiteError           403  another site's page asked, which must not
+    │   ├── RequestTimeoutError      408  its head or its body did not arrive in time
     │   ├── RequestTooLargeError     413  its body is over a limit of ours
     │   ├── TargetTooLongError       414  its request line is over 64 KiB
+    │   ├── TooManyLoginsError       429  its client failed to log in too often
+    │   ├── TooManyConnectionsError  429  its client has too many connections open
     │   ├── HeadersTooLargeError     431  a header is over 64 KiB, or there are too many
     │   ├── UnsupportedRequestError  501  a method or transfer coding nobody here knows
     │   └── UnsupportedVersionError  505  neither HTTP/1.0 nor HTTP/1.1
@@ -16,8 +20,8 @@
     │   ├── BackendBrokenError       502  it hung up, or does not speak HTTP
     │   ├── AnswerTooLargeError      502  its answer is over a limit of ours
     │   └── BackendTooSlowError      504  it did not answer in time
-    ├── NoCapacityError              503  ours: no slot is free; carries ``retry_after``
-    └── DrainingError                503  ours: nothing new begins; carries ``retry_after``
+    ├── NoCapacityError              503  ours: no slot is free
+    └── DrainingError                503  ours: nothing new begins
 
 Raised before a response head has gone out, each becomes the JSON error that its ``status``,
 ``code`` and sentence spell. Raised afterwards, each aborts the browser's connection: a second
@@ -30,15 +34,19 @@ from typing import ClassVar
 
 
 class ProxyError(Exception):
-    """Root of the tree. ``str(error)`` is one sentence for the person at the browser."""
+    """Root of the tree.
+
+    Args:
+        sentence: For the person at the browser; ``str(error)`` is that.
+        retry_after: Whole seconds to wait before trying again, where that is worth saying.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
 
-    @property
-    def retry_after(self) -> int | None:
-        """Seconds to wait before trying again, where that is worth saying."""
-        return None
+    def __init__(self, sentence: str, *, retry_after: int | None = None) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
 
 
 class BrowserError(ProxyError):
@@ -52,8 +60,22 @@ class BadRequestError(BrowserError):
     """Malformed, or two parties could read it differently (RFC 9112 §11.2)."""
 
 
+class LocalOnlyError(BrowserError):
+    """The backend would answer this to clients near to it only, and takes every client for one (F9)."""
+
+    status = 403
+    code = "local_only"
+
+
+class CrossSiteError(BrowserError):
+    """A page of another site asked for what only the backend's own page may."""
+
+    status = 403
+    code = "cross_site"
+
+
 class RequestTimeoutError(BrowserError):
-    """The rest of the body did not arrive in time."""
+    """The head, or the rest of the body, did not arrive in time."""
 
     status = 408
     code = "request_timeout"
@@ -71,6 +93,20 @@ class TargetTooLongError(BrowserError):
 
     status = 414
     code = "target_too_long"
+
+
+class TooManyLoginsError(BrowserError):
+    """One more failure to log in would count against everybody at the backend (F9)."""
+
+    status = 429
+    code = "too_many_logins"
+
+
+class TooManyConnectionsError(BrowserError):
+    """One client takes more connections than it may (P7)."""
+
+    status = 429
+    code = "too_many_connections"
 
 
 class HeadersTooLargeError(BrowserError):
@@ -130,23 +166,9 @@ class NoCapacityError(ProxyError):
     status = 503
     code = "no_capacity"
 
-    def __init__(self, sentence: str, *, retry_after: int) -> None:
-        super().__init__(sentence)
-        self._retry_after = retry_after
-
-    @property
-    def retry_after(self) -> int:
-        """Whole seconds, jittered so that everybody does not come back at once."""
-        return self._retry_after
-
 
 class DrainingError(ProxyError):
     """What runs may come to its end, and nothing new begins."""
 
     status = 503
     code = "draining"
-
-    @property
-    def retry_after(self) -> int:
-        """Whole seconds: it takes as long as the turns that run."""
-        return 5

@@ -101,22 +101,31 @@ def serialize(start_line: bytes, headers: Iterable[tuple[bytes, bytes]]) -> byte
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-def forwarded(headers: RawHeaders, *, peer: str, secure: bool, trusted: Sequence[Network] = ()) -> RawHeaders:
+def forwarded(
+    headers: RawHeaders,
+    *,
+    peer: str,
+    secure: bool,
+    trusted: Sequence[Network] = (),
+    identity: frozenset[bytes] = frozenset(),
+) -> RawHeaders:
     """The end-to-end fields of a request, with who asked for it at their end.
 
     ``X-Forwarded-For``, ``-Host`` and ``-Proto`` are set. What a browser says there itself is
     dropped, and ``Forwarded`` (RFC 7239) with it; from a proxy in ``trusted`` the first is
-    appended to and the others are kept. ``Host`` stays as it is (F10: the backend compares
-    ``Origin`` with it). ``Expect`` ends here: this proxy answers it.
+    appended to and the others are kept. So is what says who is logged in: the backend may believe
+    it of this proxy, which nobody but a trusted proxy may use for that. ``Host`` stays as it is
+    (F10: the backend compares ``Origin`` with it). ``Expect`` ends here: this proxy answers it.
 
     Args:
         headers: The request's fields as received.
         peer: The IP address at the other end of the connection; empty for a Unix socket.
         secure: Whether that connection is TLS.
         trusted: The networks whose word is taken.
+        identity: Names, in lower case, of fields that say who is logged in.
     """
     sent = end_to_end(headers)
-    believed = sent if _is_trusted(peer, trusted) else without(sent, FORWARDED)
+    believed = sent if is_within(peer, trusted) else without(sent, FORWARDED | identity)
     chain = [*(v for v in values(believed, b"x-forwarded-for") if v), _spelled(peer).encode()]
     kept = without(believed, [b"x-forwarded-for", b"expect"])
     added = [(b"X-Forwarded-For", b", ".join(chain))]
@@ -128,7 +137,7 @@ def forwarded(headers: RawHeaders, *, peer: str, secure: bool, trusted: Sequence
 
 
 def client_address(headers: RawHeaders, *, peer: str, trusted: Sequence[Network] = ()) -> str:
-    """The address of the browser: the nearest one that is not a trusted proxy.
+    """The address of the browser, for the record: the nearest one that is not a trusted proxy.
 
     Read from the right, since only what trusted proxies appended can be believed. A chain that
     is trusted throughout ends at its first member; one that holds something that is no address
@@ -136,10 +145,42 @@ def client_address(headers: RawHeaders, *, peer: str, trusted: Sequence[Network]
     """
     nearest = _spelled(peer)
     for hop in _hops(headers):
-        if not _is_trusted(nearest, trusted) or (address := _address(hop)) is None:
+        if not is_within(nearest, trusted) or (address := _address(hop)) is None:
             break
         nearest = str(address)
     return nearest
+
+
+def certain_address(headers: RawHeaders, *, peer: str, trusted: Sequence[Network] = ()) -> Address | None:
+    """The address of the browser, for deciding what it may: None wherever there is a doubt.
+
+    Everybody who asks for somebody else has to be a trusted proxy, and has to say so in
+    ``X-Forwarded-For``, which is all that is read here. A chain that holds something that is no
+    address, or passed through a proxy that nobody has vouched for, leaves a doubt.
+    """
+    hops = [_address(hop) for hop in _hops(headers)]
+    if not hops and any(key.lower() in FORWARDED for key, _ in headers):
+        return None
+    asking = _address(_spelled(peer))
+    for hop in hops:
+        if asking is None or not _belongs(asking, trusted):
+            return None
+        asking = hop
+    return asking
+
+
+def is_within(address: str, networks: Sequence[Network]) -> bool:
+    """Whether an address, as ``peer`` has it, belongs to one of the networks."""
+    parsed = _address(_spelled(address))
+    return parsed is not None and _belongs(parsed, networks)
+
+
+def neighbourhood(address: str) -> str:
+    """Whom an address is counted with: itself, or its /64 if it is IPv6, which one client has whole."""
+    parsed = _address(_spelled(address))
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed or address)
 
 
 def _hops(headers: RawHeaders) -> Iterator[str]:
@@ -169,6 +210,5 @@ def _address(text: str) -> Address | None:
     return mapped or address
 
 
-def _is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
-    address = _address(_spelled(peer))
-    return address is not None and any(address in network for network in trusted)
+def _belongs(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)

@@ -11,14 +11,22 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
 from proxy.http.errors import BadRequestError, RequestTimeoutError, RequestTooLargeError
-from proxy.http.headers import client_address, content_length, forwarded, tokens, values, with_host
+from proxy.http.headers import (
+    certain_address,
+    client_address,
+    content_length,
+    forwarded,
+    tokens,
+    values,
+    with_host,
+)
 from proxy.http.message import Body, RequestHead
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from proxy.http.downstream import Downstream
-    from proxy.http.headers import RawHeaders
+    from proxy.http.headers import Address, RawHeaders
     from proxy.http.writer import PatientWriter
 
 
@@ -53,21 +61,27 @@ class Request(web.BaseRequest):
     @property
     def peer(self) -> str:
         """IP address at the other end of the connection; empty for a Unix socket."""
-        name = self._transport_peername
-        return str(name[0]) if isinstance(name, tuple) else ""
+        return self.downstream.peer
 
     @property
     def client(self) -> str:
         """IP address of the browser, as far as trusted proxies tell."""
-        return client_address(self.raw_headers, peer=self.peer, trusted=self.downstream.server.trusted_proxies)
+        return client_address(self.raw_headers, peer=self.peer, trusted=self.downstream.rules.trusted_proxies)
+
+    @property
+    def certain_client(self) -> Address | None:
+        """IP address of the browser, or None if there is a doubt about it."""
+        return certain_address(self.raw_headers, peer=self.peer, trusted=self.downstream.rules.trusted_proxies)
 
     def head(self) -> RequestHead:
         """What goes on to the backend: end-to-end fields, and who asked."""
+        rules = self.downstream.rules
         headers: RawHeaders = forwarded(
             self.fields,
             peer=self.peer,
             secure=self._transport_sslcontext is not None,
-            trusted=self.downstream.server.trusted_proxies,
+            trusted=rules.trusted_proxies,
+            identity=rules.identity_headers,
         )
         return RequestHead(self.method, self.target, headers)
 
@@ -135,17 +149,25 @@ class Request(web.BaseRequest):
         return bool(values(self.raw_headers, b"content-length") or values(self.raw_headers, b"transfer-encoding"))
 
     async def _chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes: waiting for it spends seconds, of which every byte earns some back."""
         self._say_continue()
-        while chunk := await self._next_chunk():
+        rules = self.downstream.rules
+        left = rules.patience
+        while True:
+            asked = self._loop.time()
+            chunk = await self._next_chunk(left)
+            if not chunk:
+                return
+            left -= self._loop.time() - asked
+            left = min(left + len(chunk) / rules.body_rate, rules.patience)
             yield chunk
 
-    async def _next_chunk(self) -> bytes:
-        patience = self.downstream.server.patience
+    async def _next_chunk(self, within: float) -> bytes:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(within):
                 return await self._payload.readany()
         except TimeoutError:
-            raise RequestTimeoutError(f"Nothing of the body arrived for {patience:g} s.") from None
+            raise RequestTimeoutError("The request's body arrives too slowly, or not at all.") from None
         except (RequestPayloadError, HttpProcessingError) as error:
             raise BadRequestError("The request's body is malformed.") from error
         except ConnectionError as error:

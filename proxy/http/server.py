@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 
+from proxy.http.crowd import Crowd, Welcome
 from proxy.http.downstream import Downstream
+from proxy.http.errors import TooManyConnectionsError
 from proxy.http.request import Request
+from proxy.http.rules import Rules
 from proxy.http.strictness import MAX_FIELD, MAX_HEADERS, MAX_TARGET, check_request
 from proxy.http.writer import PatientWriter
 
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
 
     from aiohttp.http import RawRequestMessage
     from aiohttp.streams import StreamReader
-
-    from proxy.http.headers import Network
 
 BACKLOG: Final = 1024
 """Connections that may wait to be accepted."""
@@ -47,33 +48,29 @@ class Server(web.Server):
     Args:
         handler: Answers a request. A ``ProxyError`` it raises becomes a JSON error, or aborts
             the connection once a head has gone out. It is cancelled when the browser leaves.
-        trusted_proxies: Networks whose ``X-Forwarded-*`` is believed.
-        patience: Seconds to wait for a browser that neither sends nor takes anything.
+        rules: On which terms; assign others to ``rules`` at any time. What waits already goes on
+            with those that it began with.
         idle_timeout: Seconds a connection may wait for its next request.
 
     Attributes:
-        trusted_proxies: As above; holds for the requests that come from now on.
-        patience: The same.
+        rules: The terms in force.
+        crowd: Who has how many connections open.
         is_retiring: Whether every connection ends with the request that is under way on it.
     """
 
-    def __init__(
-        self,
-        handler: Handler,
-        *,
-        trusted_proxies: Sequence[Network] = (),
-        patience: float = 30.0,
-        idle_timeout: float = 75.0,
-    ) -> None:
-        self.trusted_proxies = tuple(trusted_proxies)
-        self.patience = patience
-        self.is_retiring = False
-
+    def __init__(self, handler: Handler, rules: Rules | None = None, *, idle_timeout: float = 75.0) -> None:
         async def vetted(request: web.BaseRequest) -> web.StreamResponse:
             asked = cast("Request", request)
+            if asked.downstream.welcome is Welcome.REFUSED:
+                raise TooManyConnectionsError(
+                    f"Your address has more than {self.rules.connections} connections open; close some and try again."
+                )
             check_request(asked.method, asked.version, asked.fields)
             return await handler(asked)
 
+        self.rules = rules or Rules()
+        self.crowd = Crowd()
+        self.is_retiring = False
         super().__init__(
             vetted,
             request_factory=self._request,
@@ -130,7 +127,7 @@ class Server(web.Server):
         writer: object,  # noqa: ARG002 - aiohttp's own, which ours stands in for
         task: asyncio.Task[None],
     ) -> Request:
-        patient = PatientWriter(protocol, self._loop, self.patience)
+        patient = PatientWriter(protocol, self._loop, self.rules.patience)
         return Request(message, payload, protocol, patient, task, self._loop)
 
 
@@ -141,7 +138,8 @@ async def listen(server: Server, host: str, port: int, *, tls: ssl.SSLContext | 
         OSError: the address is in use or not this host's.
     """
     loop = asyncio.get_running_loop()
-    return await loop.create_server(server, host, port, ssl=tls, backlog=BACKLOG)
+    handshake = server.rules.head_timeout if tls is not None else None
+    return await loop.create_server(server, host, port, ssl=tls, ssl_handshake_timeout=handshake, backlog=BACKLOG)
 
 
 async def listen_unix(server: Server, path: Path) -> asyncio.Server:

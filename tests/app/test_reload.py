@@ -15,6 +15,7 @@ from proxy.app.reload import Reload, watch
 from proxy.config import LaneSettings, ListenSettings, Settings, SettingsError, UpstreamSettings, changed, load
 from proxy.demo import Backend
 from proxy.http.lanes import Lane
+from proxy.http.rules import IDENTITY
 from proxy.ops import log
 from proxy.ops.trace import Trace
 from tests.support.lab import FAST, PATIENCE, Browser
@@ -74,7 +75,18 @@ class Reloaded:
 
 
 LIVE: list[tuple[str, str, Any, Callable[[Running], Any]]] = [
-    ("client", "trusted_proxies", (ip_network("10.0.0.0/8"),), lambda proxy: proxy.server.trusted_proxies),
+    ("client", "trusted_proxies", (ip_network("10.0.0.0/8"),), lambda proxy: proxy.server.rules.trusted_proxies),
+    ("client", "local_networks", (ip_network("10.0.0.0/8"),), lambda proxy: proxy.guard.gate.rules.local_networks),
+    (
+        "client",
+        "identity_headers",
+        ("who",),
+        lambda proxy: tuple(name.decode() for name in proxy.server.rules.identity_headers - IDENTITY),
+    ),
+    ("client", "login_failures", 1, lambda proxy: proxy.guard.gate.rules.login_failures),
+    ("client", "connections", 7, lambda proxy: proxy.server.rules.connections),
+    ("client", "head_timeout", 7.0, lambda proxy: proxy.server.rules.head_timeout),
+    ("client", "body_rate", 7, lambda proxy: proxy.server.rules.body_rate),
     ("drain", "timeout", 7.0, lambda proxy: proxy.guard.drain.timeout),
     ("ownership", "settle_timeout", 7.0, lambda proxy: proxy.guard.live.now.settle_timeout),
     ("ownership", "answer_timeout", 7.0, lambda proxy: proxy.guard.live.now.answer_timeout),
@@ -86,7 +98,7 @@ LIVE: list[tuple[str, str, Any, Callable[[Running], Any]]] = [
     ("ownership", "start_body_limit", 7, lambda proxy: proxy.guard.live.now.start_body_limit),
     ("ownership", "sessions", 7, lambda proxy: proxy.guard.store.most),
     ("ownership", "forget_after", 7.0, lambda proxy: proxy.guard.store.forget_after),
-    ("relay", "stall_timeout", 7.0, lambda proxy: proxy.server.patience),
+    ("relay", "stall_timeout", 7.0, lambda proxy: proxy.server.rules.patience),
     ("relay", "idle_timeout", 7.0, lambda proxy: proxy.guard.live.now.idle_timeout),
     ("relay", "buffer", 7, lambda proxy: proxy.guard.live.now.buffer),
     ("upstream", "connect_timeout", 7.0, lambda proxy: proxy.upstream.connect_timeout),

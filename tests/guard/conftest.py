@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from proxy.app import running
-from proxy.config import ListenSettings, OwnershipSettings, RelaySettings, Settings, UpstreamSettings
+from proxy.config import ClientSettings, ListenSettings, OwnershipSettings, RelaySettings, Settings, UpstreamSettings
 from proxy.demo import RELEASES, Backend, Faults
 from tests.support.lab import FAST, OWNERSHIP, Lab, MakeLab
 
@@ -28,6 +28,7 @@ async def make_lab() -> AsyncIterator[MakeLab]:
             *,
             ownership: OwnershipSettings = OWNERSHIP,
             relay: RelaySettings | None = None,
+            client: ClientSettings | None = None,
             faults: Faults | None = None,
             **options: Any,
         ) -> Lab:
@@ -40,12 +41,13 @@ async def make_lab() -> AsyncIterator[MakeLab]:
                 upstream=UpstreamSettings(url=backend.url),
                 ownership=ownership,
                 relay=relay or RelaySettings(),
+                client=client or ClientSettings(),
             )
             session = await stack.enter_async_context(
                 aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
             )
             lab = Lab(backend, session)
-            lab.guarded_by(await stack.enter_async_context(running(settings, lab.report)))
+            lab.guarded_by(await stack.enter_async_context(running(settings, lab.report, notice=lab.notices)))
             stack.push_async_callback(_leave, lab, ownership)
             return lab
 

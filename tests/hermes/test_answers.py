@@ -12,6 +12,7 @@ from proxy.hermes.answers import (
     Started,
     StatusAnswer,
     is_missing,
+    read_auth_enabled,
     read_cancel,
     read_runs,
     read_server_start,
@@ -231,3 +232,16 @@ def test_health_that_is_not_well_says_nothing_of_runs() -> None:
 )
 def test_somebody_works_named_or_not(runs: Runs, is_empty: bool) -> None:  # noqa: FBT001 - a column of the table above
     assert runs.is_empty is is_empty
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_whether_a_login_is_asked_for(enabled: bool) -> None:  # noqa: FBT001 - a parameter
+    assert read_auth_enabled(200, json.dumps({"auth_enabled": enabled, "logged_in": False}).encode()) is enabled
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(404, b'{"auth_enabled": true}'), (200, b""), (200, b"[]"), (200, b"{}"), (200, b'{"auth_enabled": "yes"}')],
+)
+def test_whether_a_login_is_asked_for_is_unknown_from_any_other_answer(status: int, body: bytes) -> None:
+    assert read_auth_enabled(status, body) is None

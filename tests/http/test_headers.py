@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from proxy.http.headers import (
     HOP_BY_HOP,
+    certain_address,
     client_address,
     content_length,
     end_to_end,
     forwarded,
+    is_within,
+    neighbourhood,
     serialize,
     tokens,
     values,
@@ -184,3 +187,77 @@ def test_browser_is_the_nearest_address_that_is_no_trusted_proxy(chain: list[byt
 
 def test_peer_that_is_no_address_is_not_trusted() -> None:
     assert client_address((), peer="somewhere", trusted=PRIVATE) == "somewhere"
+    assert certain_address((), peer="somewhere", trusted=PRIVATE) is None
+
+
+@pytest.mark.parametrize(
+    ("chain", "peer", "client"),
+    [
+        ([], "8.8.8.8", "8.8.8.8"),
+        ([], "::ffff:127.0.0.1", "127.0.0.1"),
+        ([], "", "127.0.0.1"),
+        ([b"1.1.1.1"], "127.0.0.1", "1.1.1.1"),
+        ([b"1.1.1.1", b"10.0.0.1"], "", "1.1.1.1"),
+        ([b"127.0.0.1"], "10.0.0.1", "127.0.0.1"),
+        ([b"10.0.0.2, 10.0.0.1"], "127.0.0.1", "10.0.0.2"),
+        ([b"127.0.0.1"], "8.8.8.8", None),
+        ([b"127.0.0.1, 8.8.8.8"], "127.0.0.1", None),
+        ([b"127.0.0.1, 8.8.8.8", b"10.0.0.1"], "127.0.0.1", None),
+        ([b"1.1.1.1, unknown"], "127.0.0.1", None),
+        ([b"unknown, 10.0.0.1"], "127.0.0.1", None),
+        ([b"10.0.0.1,"], "127.0.0.1", None),
+        ([b"10.0.0.1,,10.0.0.1"], "127.0.0.1", None),
+        ([b""], "127.0.0.1", None),
+        ([b"127.1"], "127.0.0.1", None),
+        ([b"10.0.0.1, \xff"], "127.0.0.1", None),
+    ],
+)
+def test_browser_is_certain_where_only_trusted_proxies_ask_for_others(
+    chain: list[bytes], peer: str, client: str | None
+) -> None:
+    """F9: what is decided by an address fails closed on a chain that is malformed, or that anyone could have begun."""
+    headers = tuple((b"X-Forwarded-For", value) for value in chain)
+    certain = certain_address(headers, peer=peer, trusted=PRIVATE)
+    assert certain == (client and ip_address(client))
+
+
+@pytest.mark.parametrize("name", [b"Forwarded", b"X-Real-IP", b"x-forwarded-proto", b"X-FORWARDED-HOST"])
+@pytest.mark.parametrize("peer", ["127.0.0.1", "8.8.8.8"])
+def test_browser_is_uncertain_where_somebody_asks_for_it_without_a_chain(name: bytes, peer: str) -> None:
+    said = (name, b"for=127.0.0.1")
+    assert certain_address((said,), peer=peer, trusted=LOOPBACK) is None
+    chained = certain_address((said, (b"X-Forwarded-For", b"1.1.1.1")), peer="127.0.0.1", trusted=LOOPBACK)
+    assert chained == ip_address("1.1.1.1")
+
+
+@pytest.mark.parametrize(
+    ("address", "within"),
+    [("127.0.0.1", True), ("", True), ("::1", True), ("::ffff:10.1.2.3", True), ("8.8.8.8", False), ("x", False)],
+)
+def test_address_is_within_networks_of_its_own_family(address: str, within: bool) -> None:  # noqa: FBT001 - a parameter
+    assert is_within(address, PRIVATE) is within
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_with"),
+    [
+        ("8.8.8.8", "8.8.8.8"),
+        ("::ffff:8.8.8.8", "8.8.8.8"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("", "127.0.0.1"),
+        ("somewhere", "somewhere"),
+    ],
+)
+def test_addresses_that_one_client_has_whole_are_counted_together(address: str, counted_with: str) -> None:
+    assert neighbourhood(address) == counted_with
+
+
+def test_only_a_trusted_proxy_says_who_is_logged_in() -> None:
+    """Hermes can be told to believe it of the proxy in front of it."""
+    said = ((b"Remote-User", b"admin"), (b"REMOTE-user", b"root"), (b"Remote-Users", b"x"))
+    names = frozenset({b"remote-user"})
+    stranger = forwarded(said, peer="8.8.8.8", secure=False, trusted=LOOPBACK, identity=names)
+    front = forwarded(said, peer="127.0.0.1", secure=False, trusted=LOOPBACK, identity=names)
+    assert [name for name, _ in stranger[:-2]] == [b"Remote-Users"]
+    assert front[:3] == said

@@ -13,6 +13,7 @@ from proxy.config import OwnershipSettings
 from proxy.demo import Backend, Pace
 from proxy.guard.drain import Drain
 from proxy.ops.verify import verify
+from tests.support.notes import Notes
 
 PATIENCE = 10.0
 UNHURRIED = Pace(token=0.01, first_token=0.01, unwind=0.5, spoil=0.02, gap=0.005)
@@ -167,6 +168,7 @@ class Lab:
         self.proxy: Running | None = None
         self.reports: list[tuple[str, dict[str, object]]] = []
         self.trace: list[str] = []
+        self.notices = Notes()
         self.changed = asyncio.Event()
 
     @property
@@ -177,6 +179,7 @@ class Lab:
     def guarded_by(self, proxy: Running) -> None:
         self.browser = Browser(proxy.url, self.session)
         self.proxy = proxy
+        self.gate = proxy.guard.gate
 
     def broken_promises(self, settings: OwnershipSettings) -> list[str]:
         """What `verify` finds in this lab's trace; the 100 ms of P6 are measured where nothing else runs."""

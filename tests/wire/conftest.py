@@ -19,6 +19,7 @@ import uvloop
 from proxy.http.forward import forward
 from proxy.http.lanes import DEFAULT_BOUNDS, Lane, Lanes
 from proxy.http.origin import Origin
+from proxy.http.rules import Rules
 from proxy.http.server import Server, listen
 from proxy.http.upstream import Upstream
 
@@ -229,7 +230,7 @@ async def start(backend: Listener) -> AsyncIterator[Start]:
             bounds: Mapping[Lane, int] = DEFAULT_BOUNDS,
             lane_wait: float = 5.0,
             upstream: Mapping[str, Any] | None = None,
-            **server: Any,
+            **rules: Any,
         ) -> Proxied:
             origin = url if isinstance(url, Origin) else Origin.parse(url or backend.url)
             asked = Upstream(origin, Lanes(bounds, wait=lane_wait), **(upstream or {}))
@@ -237,7 +238,7 @@ async def start(backend: Listener) -> AsyncIterator[Start]:
             async def handler(request: Request) -> web.StreamResponse:
                 return await handle(request, asked)
 
-            served = Server(handler, **server)
+            served = Server(handler, Rules(**rules))
             listening = await listen(served, "127.0.0.1", 0)
             port = listening.sockets[0].getsockname()[1]
             proxied = Proxied(asked, served, port, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -140,7 +141,7 @@ async def test_whom_it_believes_may_change_under_a_connection(
     await (await ask(browser, backend)).send(OK)
     await browser.until(b"ok")
 
-    proxied.server.trusted_proxies = networks
+    proxied.server.rules = replace(proxied.server.rules, trusted_proxies=networks)
     await browser.send(b"DELETE / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
     head = await (await backend.accept()).head()
 
@@ -153,7 +154,7 @@ async def test_its_patience_may_change_under_a_connection(start: Start, backend:
     await (await ask(browser, backend)).send(OK)
     await browser.until(b"ok")
 
-    proxied.server.patience = 0.05
+    proxied.server.rules = replace(proxied.server.rules, patience=0.05)
     await browser.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc")
 
     assert (await browser.head()).startswith(b"HTTP/1.1 408 ")

@@ -148,7 +148,7 @@ async def test_handler_learns_who_asks_and_that_there_is_no_body(start: Start) -
         body = await request.buffered(3)
         return await reply(request, json_answer(200, [request.client, body]))
 
-    proxied = await start(tell, trusted_proxies=[ip_network("127.0.0.1/32")])
+    proxied = await start(tell, trusted_proxies=(ip_network("127.0.0.1/32"),))
     browser = await proxied.browser()
     await browser.send(b"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n")
     await browser.head()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import trustme
 from proxy.http.forward import forward
 from proxy.http.lanes import Lane, Lanes
 from proxy.http.origin import Origin
+from proxy.http.rules import Rules
 from proxy.http.server import Server, listen, listen_unix, tls_context
 from proxy.http.upstream import Upstream
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+PATIENCE = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,7 @@ async def served(backend: Listener) -> AsyncIterator[Server]:
     async def handler(request: Request) -> web.StreamResponse:
         return await forward(request, upstream, Lane.CALLS)
 
-    server = Server(handler, trusted_proxies=[ip_network("127.0.0.1/32")])
+    server = Server(handler, Rules(trusted_proxies=(ip_network("127.0.0.1/32"),)))
     yield server
     await server.shutdown(0.1)
     upstream.close()
@@ -90,6 +93,20 @@ async def test_browsers_connect_by_tls(
     await asked.head()
     writer.transport.abort()
     assert await asked.hear_end(1.0) < 0.2
+    listening.close()
+
+
+async def test_handshake_that_never_comes_is_given_up(authority: trustme.CA, tmp_path: Path, served: Server) -> None:
+    """P7: it takes no longer than the head of a request may."""
+    cert = tmp_path / "cert.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(cert))
+    served.rules = replace(served.rules, head_timeout=0.2)
+    listening = await listen(served, "127.0.0.1", 0, tls=tls_context(cert))
+    reader, writer = await asyncio.open_connection("127.0.0.1", listening.sockets[0].getsockname()[1])
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(PATIENCE):
+            assert await reader.read() == b""
+    writer.close()
     listening.close()
 
 

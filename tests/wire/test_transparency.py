@@ -252,7 +252,7 @@ async def test_a_browser_that_wants_to_close_is_closed(proxied: Proxied, backend
 
 
 async def test_forwarded_fields_of_a_trusted_proxy_are_kept(start: Start, backend: Listener) -> None:
-    proxied = await start(trusted_proxies=[ip_network("127.0.0.0/8")])
+    proxied = await start(trusted_proxies=(ip_network("127.0.0.0/8"),))
     browser = await proxied.browser()
     await browser.send(b"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\n\r\n")
     head = await (await backend.accept()).head()

@@ -1,0 +1,23 @@
+"""What the settings say about browsers, as the listener and the gate go by it."""
+
+from proxy.config import Settings
+from proxy.guard.gate import GateRules
+from proxy.http.rules import IDENTITY, Rules
+
+
+def listener_rules(settings: Settings) -> Rules:
+    """On which terms the listener serves browsers."""
+    client = settings.client
+    return Rules(
+        trusted_proxies=client.trusted_proxies,
+        identity_headers=IDENTITY | {name.lower().encode() for name in client.identity_headers},
+        patience=settings.relay.stall_timeout,
+        head_timeout=client.head_timeout,
+        body_rate=client.body_rate,
+        connections=client.connections,
+    )
+
+
+def gate_rules(settings: Settings) -> GateRules:
+    """What the gate goes by."""
+    return GateRules(local_networks=settings.client.local_networks, login_failures=settings.client.login_failures)

@@ -1,0 +1,113 @@
+"""What is refused before anything is passed on, so that Hermes is not less safe behind a proxy than without it (F9).
+
+Where the guard is not sure it steps aside (P8). The gate does not: a check that fails, by a mistake of the proxy's or
+because Hermes does not answer, ends the request. Letting it through would give strangers what Hermes keeps from them.
+"""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from proxy.guard.authentication import Authentication
+from proxy.guard.login import LoginGuard
+from proxy.guard.reporting import Report
+from proxy.hermes.precautions import Precaution, precautions
+from proxy.http.errors import CrossSiteError, LocalOnlyError, TooManyLoginsError
+from proxy.http.headers import Network
+from proxy.http.provenance import is_cross_site
+from proxy.http.request import Request
+from proxy.http.response import reply
+from proxy.http.rules import LOOPBACK
+from proxy.http.server import Handler
+
+_REFUSALS = (CrossSiteError, LocalOnlyError, TooManyLoginsError)
+
+
+@dataclass(frozen=True, slots=True)
+class GateRules:
+    """What the gate goes by.
+
+    Attributes:
+        local_networks: Where a client has to be for what is kept to Hermes' own network.
+        login_failures: Failures within a minute after which a client has to wait.
+    """
+
+    local_networks: tuple[Network, ...]
+    login_failures: int
+
+
+class Gate:
+    """Stands in front of the handler, and raises a refusal where there is one.
+
+    Args:
+        handler: Answers what is let through.
+        authentication: Says whether Hermes asks for a login.
+        logins: Answers logins.
+        rules: What to go by; assign others to ``rules`` at any time.
+        notice: Told what was refused.
+    """
+
+    def __init__(
+        self, handler: Handler, authentication: Authentication, logins: LoginGuard, rules: GateRules, *, notice: Report
+    ) -> None:
+        self.rules = rules
+        self.authentication = authentication
+        self._handler = handler
+        self._logins = logins
+        self._notice = notice
+
+    async def __call__(self, request: Request) -> web.StreamResponse:
+        """The answer to `request`.
+
+        Raises:
+            ProxyError: there is none, or it is refused; the server tells the browser.
+        """
+        asked = precautions(request.method, request.target.decode("latin-1"))
+        try:
+            await self._check(request, asked)
+            if Precaution.LOGIN in asked:
+                return await reply(request, await self._logins.answer(request, allowed=self.rules.login_failures))
+        except _REFUSALS as refusal:
+            path = request.target.partition(b"?")[0].decode("latin-1")
+            self._notice("request_refused", code=refusal.code, path=path, client=request.client)
+            raise
+        return await self._handler(request)
+
+    async def _check(self, request: Request, asked: Precaution) -> None:
+        if Precaution.OWN_PAGE in asked:
+            _check_provenance(request)
+        if Precaution.HOST in asked:
+            _check_host(request)
+        if Precaution.NETWORK in asked:
+            await self._check_network(request)
+
+    async def _check_network(self, request: Request) -> None:
+        if _is_in(request, self.rules.local_networks) or await self.authentication.enabled():
+            return
+        raise LocalOnlyError(
+            "Unless Hermes asks for a login, this is for clients in client.local_networks, and "
+            f"{_whereabouts(request)}: set a password in Hermes, or connect from its own network."
+        )
+
+
+def _check_provenance(request: Request) -> None:
+    if is_cross_site(request.raw_headers):
+        raise CrossSiteError("A page of another site asked for this, which only Hermes' own page may.")
+
+
+def _check_host(request: Request) -> None:
+    if not _is_in(request, LOOPBACK):
+        raise LocalOnlyError(
+            f"Hermes answers this to its own host only, and {_whereabouts(request)}: connect from there."
+        )
+
+
+def _is_in(request: Request, networks: tuple[Network, ...]) -> bool:
+    client = request.certain_client
+    return client is not None and any(client in network for network in networks)
+
+
+def _whereabouts(request: Request) -> str:
+    if request.certain_client is None:
+        return "where you are cannot be told (is a proxy in front missing from client.trusted_proxies?)"
+    return f"you are at {request.client}"

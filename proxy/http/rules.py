@@ -1,0 +1,51 @@
+"""On which terms browsers are served; what is in force can change while the server runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from proxy.http.headers import Network
+
+LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+IDENTITY: Final = frozenset(
+    name.lower().encode()
+    for name in (
+        *("Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email"),
+        *("X-Remote-User", "X-Remote-Groups", "X-Remote-Name", "X-Remote-Email"),
+        *("X-Forwarded-User", "X-Forwarded-Groups", "X-Forwarded-Email", "X-Forwarded-Preferred-Username"),
+        *("X-Auth-Request-User", "X-Auth-Request-Groups", "X-Auth-Request-Email", "X-Auth-Request-Preferred-Username"),
+        *("X-Authentik-Username", "X-Authentik-Groups", "X-Authentik-Name", "X-Authentik-Email"),
+        *("X-WebAuth-User", "X-WebAuth-Groups", "Tailscale-User-Login", "Cf-Access-Authenticated-User-Email"),
+    )
+)
+"""What the usual proxies that log people in call the fields in which they say whom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Whom the server believes, and how long and how much it bears (P7).
+
+    Attributes:
+        trusted_proxies: Networks whose ``X-Forwarded-*`` is believed.
+        identity_headers: Names, in lower case, of fields that say who is logged in; only a
+            trusted proxy may send them.
+        patience: Seconds to wait for a browser that neither sends nor takes anything.
+        head_timeout: Seconds that the head of a request may take.
+        body_rate: Bytes a second that a request's body has to come to. A browser that is slower
+            has ``patience`` seconds to make up for it.
+        connections: Most that one client may have open.
+        uncounted: Networks whose connections are not counted, besides trusted proxies: everybody
+            behind a proxy on this host that nobody has named would be taken for one client.
+    """
+
+    trusted_proxies: tuple[Network, ...] = ()
+    identity_headers: frozenset[bytes] = IDENTITY
+    patience: float = 30.0
+    head_timeout: float = 10.0
+    body_rate: int = 1024
+    connections: int = 128
+    uncounted: tuple[Network, ...] = LOOPBACK
