@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from proxy.app.compose import Guard, compose
 from proxy.config import Settings
 from proxy.guard.handler import Handler
-from proxy.guard.reporting import Report
+from proxy.guard.reporting import Report, unheard
 from proxy.guard.tasks import Tasks
 from proxy.http.lanes import Lane, Lanes
+from proxy.http.observer import Observer
 from proxy.http.origin import Origin
 from proxy.http.server import Server, listen, listen_unix, tls_context
 from proxy.http.upstream import Upstream
@@ -27,11 +28,17 @@ class Running:
     guard: Guard
     receipts: Receipts
     lanes: Lanes
+    observer: Observer
 
 
 @asynccontextmanager
-async def running(settings: Settings, report: Report) -> AsyncIterator[Running]:
+async def running(settings: Settings, report: Report, *, notice: Report = unheard) -> AsyncIterator[Running]:
     """The proxy, listening for as long as the context lasts.
+
+    Args:
+        settings: Where, and how.
+        report: Told what the guard does: what the promises are checked by.
+        notice: Told of everything else: requests, and what becomes of the process.
 
     Raises:
         OSError: it cannot listen where the settings say, or cannot read a certificate.
@@ -41,8 +48,9 @@ async def running(settings: Settings, report: Report) -> AsyncIterator[Running]:
         async with Tasks() as tasks:
             receipts = Receipts()
             guard = compose(settings, upstream, tasks, receipts, report)
-            async with _listening(settings, guard.handler) as url:
-                yield Running(url, guard, receipts, lanes)
+            observer = Observer(notice, slow_after=settings.log.slow_after)
+            async with _listening(settings, guard.handler, observer) as url:
+                yield Running(url, guard, receipts, lanes, observer)
 
 
 def _lanes(settings: Settings) -> Lanes:
@@ -61,9 +69,14 @@ def _upstream(settings: Settings, lanes: Lanes) -> Upstream:
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, handler: Handler) -> AsyncIterator[str]:
+async def _listening(settings: Settings, handler: Handler, observer: Observer) -> AsyncIterator[str]:
     where = settings.listen
-    server = Server(handler, trusted_proxies=settings.client.trusted_proxies, patience=settings.relay.stall_timeout)
+    server = Server(
+        handler,
+        trusted_proxies=settings.client.trusted_proxies,
+        patience=settings.relay.stall_timeout,
+        observer=observer,
+    )
     if where.unix is not None:
         listener = await listen_unix(server, where.unix)
         url = where.url

@@ -29,6 +29,9 @@ from proxy.http.stream import ResponseStream, settle
 from proxy.http.upstream import Upstream
 
 _OK = 200
+_FAILED = "internal error"
+_OUR_DOING = frozenset({Over.OVERDUE.value, Over.IDLE.value, _FAILED})
+"""Ends of a relay that the backend had no part in."""
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +81,7 @@ class RelayGuard:
     async def _join(self, request: Request, stream: ResponseStream, call: Call) -> web.StreamResponse:
         """Keeps the upstream and the browser apart, each at its own pace, joined by a broadcast."""
         request.downstream.discard_input()
+        request.account.lasting = True
         response = await begin(request, stream)
         broadcast = Broadcast()
         subscription = broadcast.subscribe(self._live.now.buffer)
@@ -104,7 +108,10 @@ class RelayGuard:
             if not pump.done():
                 report("browser_left")
             await settle(pump)
-            report("relay_ended", why=_why(pump))
+            why = _why(pump)
+            report("relay_ended", why=why)
+            if why in _OUR_DOING:
+                request.account.ended_by = "proxy"
         return response
 
     def _watch(self, call: Call, report: Report) -> Watch:
@@ -138,5 +145,5 @@ def _why(pump: asyncio.Task[Over]) -> str:
         return "the browser left"
     if (error := pump.exception()) is not None:
         log.error("a relay failed", exc_info=error)
-        return "internal error"
+        return _FAILED
     return pump.result().value

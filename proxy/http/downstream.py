@@ -16,12 +16,14 @@ from proxy.http.strictness import refusal
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from aiohttp.http import HttpRequestParser, RawRequestMessage
     from aiohttp.streams import StreamReader
 
     from proxy.http.headers import Network
+    from proxy.http.observer import Observer
+    from proxy.http.request import Request
 
 LOOK_AGAIN: Final = 0.05
 """Seconds between looks at the socket of a connection that is not being read (P6)."""
@@ -38,7 +40,7 @@ class Downstream(web.RequestHandler):
         discards_input: Whether what comes in is dropped from now on.
     """
 
-    __slots__ = ("_watch", "discards_input", "patience", "trusted_proxies")
+    __slots__ = ("_browser_left", "_observer", "_watch", "discards_input", "patience", "trusted_proxies")
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class Downstream(web.RequestHandler):
         loop: asyncio.AbstractEventLoop,
         patience: float,
         trusted_proxies: Sequence[Network],
+        observer: Observer | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(manager, loop=loop, **kwargs)
@@ -55,6 +58,8 @@ class Downstream(web.RequestHandler):
         self.patience = patience
         self.trusted_proxies = trusted_proxies
         self.discards_input = False
+        self._browser_left = False
+        self._observer = observer
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -66,6 +71,7 @@ class Downstream(web.RequestHandler):
         """Cancel the handler (``handler_cancellation``), and stop looking at the socket."""
         if self._watch is not None:
             self._watch.cancel()
+        self._browser_left = not self._force_close  # which closing from here sets first
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -111,6 +117,26 @@ class Downstream(web.RequestHandler):
         request = self._current_request
         return request is not None and not request.content.is_eof()
 
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> tuple[web.StreamResponse, bool]:
+        """Carry out a request, refused ones included, in a task of its own; tell what became of it."""
+        if self._observer is None:
+            return await super()._handle_request(request, start_time, request_handler)
+        asked = cast("Request", request)
+        asked.account.open()
+        timer = self._observer.begin(asked)
+        try:
+            response, reset = await super()._handle_request(request, start_time, request_handler)
+            asked.account.left |= reset
+            return response, reset
+        finally:
+            asked.account.left |= self._browser_left and not asked.patient_writer.is_done
+            self._observer.end(asked, timer)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -125,6 +151,7 @@ class Downstream(web.RequestHandler):
                 connection is aborted, so that a truncated body does not look whole.
         """
         error = self._explain(request, exc)
+        cast("Request", request).account.fail(exc, error)
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
             self.abort()
             raise ConnectionResetError("aborted, since the response cannot be completed")

@@ -68,6 +68,7 @@ class RawResponse(web.StreamResponse):
         framing = self._switching() if self._upgrade is not None else self._framing(asked)
         start_line = b"HTTP/1.1 %d %b" % (self.status, self.raw_reason)
         writer.write_head(serialize(start_line, (*self.raw_headers, *framing)))
+        asked.account.status = self.status
         return writer
 
     def _switching(self) -> RawHeaders:

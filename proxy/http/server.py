@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
     from proxy.http.headers import Network
+    from proxy.http.observer import Observer
 
 Handler = Callable[[Request], Awaitable[web.StreamResponse]]
 
@@ -40,6 +42,7 @@ class Server(web.Server):
         trusted_proxies: Networks whose ``X-Forwarded-*`` is believed.
         patience: Seconds to wait for a browser that neither sends nor takes anything.
         idle_timeout: Seconds a connection may wait for its next request.
+        observer: Told of every request.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Server(web.Server):
         trusted_proxies: Sequence[Network] = (),
         patience: float = 30.0,
         idle_timeout: float = 75.0,
+        observer: Observer | None = None,
     ) -> None:
         async def vetted(request: web.BaseRequest) -> web.StreamResponse:
             check_request(request.method, request.version, request.raw_headers)
@@ -60,6 +64,7 @@ class Server(web.Server):
             handler_cancellation=True,
             patience=patience,
             trusted_proxies=tuple(trusted_proxies),
+            observer=observer,
             keepalive_timeout=idle_timeout,
             max_line_size=MAX_TARGET,
             max_field_size=MAX_FIELD,
@@ -84,7 +89,7 @@ class Server(web.Server):
     ) -> Request:
         patience = cast("Downstream", protocol).patience
         patient = PatientWriter(protocol, self._loop, patience)
-        return Request(message, payload, protocol, patient, task, self._loop)
+        return Request(message, payload, protocol, patient, task, self._loop, clock=time.monotonic)
 
 
 async def listen(server: Server, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> asyncio.Server:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from proxy.http.account import asking
 from proxy.http.errors import BackendBrokenError, BackendTooSlowError
 from proxy.http.headers import serialize, values
 from proxy.http.pool import IdlePool
@@ -110,7 +111,8 @@ class Upstream:
         shares = repeatable and body is None and upgrade is None and head.method in SHAREABLE
         ask = _Ask(head.method, self._wire(head, body, upgrade, close=not shares), body, upgrade)
         async with self.lanes.slot(lane):
-            stream = await (self._ask_shared(ask) if shares else self._ask_fresh(ask))
+            with asking():
+                stream = await (self._ask_shared(ask) if shares else self._ask_fresh(ask))
             try:
                 yield stream
             finally:

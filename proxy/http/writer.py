@@ -27,6 +27,11 @@ class PatientWriter(StreamWriter):
         super().__init__(protocol, loop)
         self._patience = patience
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the whole message was written."""
+        return self._eof
+
     def write_head(self, head: bytes) -> None:
         """Send a message head at once.
 

@@ -165,6 +165,7 @@ class Lab:
         self.browser = self.direct
         self.reports: list[tuple[str, dict[str, object]]] = []
         self.trace: list[str] = []
+        self.notices: list[tuple[str, dict[str, object]]] = []
         self.changed = asyncio.Event()
 
     def guarded_by(self, proxy: Running) -> None:
@@ -187,6 +188,19 @@ class Lab:
         self.reports.append((event, fields))
         self.trace.append(json.dumps({"t": asyncio.get_running_loop().time(), "event": event, **fields}))
         self.changed.set()
+
+    def notice(self, event: str, /, **fields: object) -> None:
+        """Takes note of what is no report of the guard's."""
+        self.notices.append((event, fields))
+        self.changed.set()
+
+    async def ended(self, call: str, count: int = 1) -> list[dict[str, object]]:
+        """What became of every request of that call, once there are so many."""
+        async with asyncio.timeout(PATIENCE):
+            while len(told := [fields for _, fields in self.notices if fields["call"] == call]) < count:
+                self.changed.clear()
+                await self.changed.wait()
+        return told
 
     async def until_reported(self, event: str, count: int = 1) -> None:
         async with asyncio.timeout(PATIENCE):
