@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from proxy.app.running import running
+from proxy.app.startup import description, glance
 from proxy.config import Settings, UserError
 from proxy.demo import Backend as DemoBackend
 from proxy.demo import Pace
@@ -33,7 +34,10 @@ async def serve(settings: Settings, *, started: Announce | None = None) -> None:
         UserError: something of its environment is missing.
     """
     _prepare(settings)
-    async with _reporting(settings) as report, running(settings, report) as proxy:
+    notice = log.LogReport()
+    seen = await glance(settings)
+    async with _reporting(settings) as report, running(settings, report, notice=notice) as proxy:
+        notice("started", **description(settings, proxy.url, seen))
         if started is not None:
             started(f"guarding {settings.upstream.url} on {proxy.url}")
         await _until_told_to_stop()
@@ -55,7 +59,7 @@ async def demo(release: str, settings: Settings, *, started: Announce | None = N
     async with DemoBackend(release, pace=Pace(deaf=_DEAF)) as backend:
         upstream = settings.upstream.model_copy(update={"url": backend.url})
         settings = settings.model_copy(update={"upstream": upstream})
-        async with _reporting(settings) as report, running(settings, report) as proxy:
+        async with _reporting(settings) as report, running(settings, report, notice=log.LogReport()) as proxy:
             backend.guarded = proxy.url
             if started is not None:
                 started(f"Hermes' habits of {release}; open either and press Stop, then Send:")

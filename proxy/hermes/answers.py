@@ -96,6 +96,29 @@ def read_server_start(status: int, body: bytes, now: float) -> float | None:
     return now - uptime
 
 
+def tells_server_start(body: bytes) -> bool:
+    """Whether a `/health` names the moment at which the process began."""
+    return "server_started_at" in _object(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Whether a login is needed, whether the caller has one, and whether the release knows of OIDC."""
+
+    needed: bool
+    done: bool
+    knows_oidc: bool
+
+
+def read_login(status: int, body: bytes) -> Login | None:
+    """What `auth/status` says to its caller."""
+    fields = _object(body) if status == _OK else {}
+    needed, done = fields.get("auth_enabled"), fields.get("logged_in")
+    if not (isinstance(needed, bool) and isinstance(done, bool)):
+        return None
+    return Login(needed, done, "oidc_enabled" in fields)
+
+
 @dataclass(frozen=True, slots=True)
 class Runs:
     """The workers that `/health` lists, by stream where the release names it (F3)."""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
     from proxy.http.headers import Network
-    from proxy.http.observer import Observer
     from proxy.http.request import Request
+    from proxy.http.server import Server
 
 LOOK_AGAIN: Final = 0.05
 """Seconds between looks at the socket of a connection that is not being read (P6)."""
@@ -44,12 +44,11 @@ class Downstream(web.RequestHandler):
 
     def __init__(
         self,
-        manager: web.Server,
+        manager: Server,
         *,
         loop: asyncio.AbstractEventLoop,
         patience: float,
         trusted_proxies: Sequence[Network],
-        observer: Observer | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(manager, loop=loop, **kwargs)
@@ -59,7 +58,7 @@ class Downstream(web.RequestHandler):
         self.trusted_proxies = trusted_proxies
         self.discards_input = False
         self._browser_left = False
-        self._observer = observer
+        self._observer = manager.observer
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -54,6 +54,8 @@ class Server(web.Server):
         idle_timeout: float = 75.0,
         observer: Observer | None = None,
     ) -> None:
+        self.observer = observer
+
         async def vetted(request: web.BaseRequest) -> web.StreamResponse:
             check_request(request.method, request.version, request.raw_headers)
             return await handler(cast("Request", request))
@@ -64,7 +66,6 @@ class Server(web.Server):
             handler_cancellation=True,
             patience=patience,
             trusted_proxies=tuple(trusted_proxies),
-            observer=observer,
             keepalive_timeout=idle_timeout,
             max_line_size=MAX_TARGET,
             max_field_size=MAX_FIELD,
