@@ -9,12 +9,10 @@ from proxy.check.facts import HAS_THREADS
 from proxy.check.findings import ERROR, NOTE, WARNING, Finding
 from proxy.config import ListenSettings, Settings
 from proxy.hermes.probe import LOGIN, Forwarded
+from proxy.http.upstream import IDLE_CONNECTIONS
 
 _WIDE: Final = 1 << 16
 """Addresses of the internet that are one's own proxies, at most."""
-
-_IDLE: Final = 4
-"""Connections that the proxy keeps open between two requests, each with a thread of Hermes'."""
 
 _THREADS: Final = 128
 
@@ -77,13 +75,13 @@ def of_place(settings: Settings, seen: Evidence) -> Iterator[Finding]:
         )
     lanes = settings.upstream.lanes
     total = lanes.control + lanes.calls + lanes.relays
-    if total + _IDLE > _THREADS and HAS_THREADS.holds_for(seen.release) is not False:
+    if total + IDLE_CONNECTIONS > _THREADS and HAS_THREADS.holds_for(seen.release) is not False:
         yield Finding(
             "lanes_tight",
             WARNING,
             f"upstream.lanes come to {total}, of Hermes' {_THREADS} threads.",
-            f"The proxy keeps up to {_IDLE} idle connections besides, which hold one each (F7): some calls get a 503.",
-            f"Make them {_THREADS - _IDLE} or fewer together.",
+            f"The proxy keeps {IDLE_CONNECTIONS} idle connections besides, each with a thread (F7): calls may get 503.",
+            f"Make them {_THREADS - IDLE_CONNECTIONS} or fewer together.",
         )
 
 

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 SWITCHING: Final = 101
 
+IDLE_CONNECTIONS: Final = 4
+"""Most connections kept for another request, unless told otherwise; each may hold a thread (F7)."""
+
 SHAREABLE: Final = frozenset({"GET", "HEAD"})
 
 
@@ -69,7 +72,7 @@ class Upstream:
         connect_timeout: float = 5.0,
         response_timeout: float = 600.0,
         idle_timeout: float = 8.0,
-        idle_limit: int = 4,
+        idle_limit: int = IDLE_CONNECTIONS,
     ) -> None:
         self.lanes = lanes
         self._origin = origin
