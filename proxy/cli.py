@@ -121,7 +121,7 @@ def check(config: Path | None, upstream: str | None, cookie: str | None, *, as_j
 
     report = checking.Report.of(settings, asyncio.run(checking.look(settings.upstream, cookie)))
     if as_json:
-        click.echo(json.dumps({**_as_json(config, settings), **checking.as_json(report)}, indent=2))
+        click.echo(json.dumps({**_in_force(config, settings), **checking.as_json(report)}, indent=2))
     else:
         click.echo(_as_text(config, settings))
         click.echo()
@@ -202,7 +202,7 @@ def _reason(error: OSError) -> str:
     return f"{os.strerror(error.errno)}; {_ADVICE.get(error.errno, _OTHERWISE)}"
 
 
-def _as_json(config: Path | None, settings: Settings) -> dict[str, Any]:
+def _in_force(config: Path | None, settings: Settings) -> dict[str, Any]:
     return {"file": None if config is None else str(config), "settings": settings.model_dump(mode="json")}
 
 

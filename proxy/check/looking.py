@@ -53,14 +53,12 @@ async def look(settings: UpstreamSettings, cookie: str | None = None) -> Evidenc
         asker = Asker(upstream, ((b"Cookie", cookie.encode()),) if cookie else ())
         try:
             health = await asker.ask(HEALTH)
-            login = await asker.ask(LOGIN)
         except ProxyError as error:
             return Evidence(unreachable=_why(error), detail=str(error))
-        if not (_is_hermes(health) or LOGIN.fits(login.heard)):
-            return Evidence(
-                server=health.field("server"), peer=health.peer, detail=_in_words(health), via=health.field("via")
-            )
-        seen = await _look_closely(asker, health, read_login(login.heard.status, login.heard.body))
+        login = _fitting(LOGIN, await _try(asker, LOGIN))
+        if login is None and not _is_hermes(health):
+            return Evidence(server=health.field("server"), detail=_in_words(health))
+        seen = await _look_closely(asker, health, read_login(login.heard.status, login.heard.body) if login else None)
         return replace(seen, has_cookie=cookie is not None)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -39,20 +38,17 @@ class Observer:
         slow_after: May be changed; requests that have begun keep theirs.
     """
 
-    def __init__(self, notice: Notice, *, slow_after: float = math.inf) -> None:
+    def __init__(self, notice: Notice, *, slow_after: float) -> None:
         self.slow_after = slow_after
         self._notice = notice
 
-    def begin(self, request: Request) -> asyncio.TimerHandle | None:
+    def begin(self, request: Request) -> asyncio.TimerHandle:
         """A request is about to be carried out; the timer is to be handed back at its end."""
-        if math.isinf(self.slow_after):
-            return None
         return asyncio.get_running_loop().call_later(self.slow_after, self._slow, request)
 
-    def end(self, request: Request, timer: asyncio.TimerHandle | None) -> None:
+    def end(self, request: Request, timer: asyncio.TimerHandle) -> None:
         """It has ended."""
-        if timer is not None:
-            timer.cancel()
+        timer.cancel()
         status, ended_by = _outcome(request)
         self._notice("request_ended", **_fields(request, status, ended_by))
 

@@ -53,7 +53,7 @@ def told() -> Told:
 
 @pytest.fixture
 def observer(told: Told) -> Observer:
-    return Observer(told)
+    return Observer(told, slow_after=PATIENCE)
 
 
 async def ask(proxied: Proxied, backend: Listener, request: bytes = GET) -> tuple[Wire, Wire]:
