@@ -25,7 +25,7 @@ def judge(settings: Settings, seen: Evidence) -> list[Finding]:
     if seen.unreachable is not None:
         found.append(_unreachable(settings.upstream.url, seen.unreachable, seen.detail))
     elif not seen.is_hermes:
-        found.append(_not_hermes(settings.upstream.url, seen))
+        found += [*_of_threads(seen)] or [_not_hermes(settings.upstream.url, seen)]
     else:
         found += [*_of_contract(seen), *_of_streams(seen), *of_access(settings, seen), *of_place(settings, seen)]
     return sorted(found, key=lambda finding: list(Severity).index(finding.severity))
@@ -79,16 +79,21 @@ def _of_contract(seen: Evidence) -> Iterator[Finding]:
                 f"The proxy does not understand such an answer, and passes {one.question.call} calls on unguarded.",
                 "Look for something in between that changes answers; else report the release of this Hermes.",
             )
-        elif one.outcome is Outcome.BUSY:
-            yield Finding(
-                "backend_busy",
-                ERROR,
-                f"{request} was answered 503.",
-                "All of Hermes' threads are in use (F7), by something that does not go through this proxy.",
-                "Have every browser go through the proxy, and restart Hermes.",
-            )
+    yield from _of_threads(seen)
     yield from _of_what_was_not_looked_at(seen)
     yield from _of_release(seen.release)
+
+
+def _of_threads(seen: Evidence) -> Iterator[Finding]:
+    busy = [one.question.call for one in seen.tried if one.outcome is Outcome.BUSY]
+    if busy:
+        yield Finding(
+            "backend_busy",
+            ERROR,
+            f"Hermes answers 503, to {', '.join(busy)}.",
+            "All of its threads are in use (F7), by something that does not go through this proxy.",
+            "Have every browser go through the proxy, and restart Hermes.",
+        )
 
 
 def _of_what_was_not_looked_at(seen: Evidence) -> Iterator[Finding]:

@@ -37,6 +37,7 @@ _CONNECT: Final = 3.0
 
 _UNAUTHORIZED: Final = 401
 _BUSY: Final = 503
+"""Hermes says it in three lines that do not even name it (F7); anybody else's names who it is."""
 
 _AS_BROWSERS: Final = ((b"Accept-Encoding", b"gzip, deflate, br"),)
 """What browsers send: whatever compresses event streams for them does so only then."""
@@ -57,7 +58,8 @@ async def look(settings: UpstreamSettings, cookie: str | None = None) -> Evidenc
             return Evidence(unreachable=_why(error), detail=str(error))
         login = _fitting(LOGIN, await _try(asker, LOGIN))
         if login is None and not _is_hermes(health):
-            return Evidence(server=health.field("server"), detail=_in_words(health))
+            tried = (_tried(HEALTH, health),)
+            return Evidence(server=health.field("server"), detail=_in_words(health), tried=tried)
         seen = await _look_closely(asker, health, read_login(login.heard.status, login.heard.body) if login else None)
         return replace(seen, has_cookie=cookie is not None)
 
@@ -112,8 +114,10 @@ def _tried(question: Question, reply: Reply | ProxyError) -> Tried:
         return Tried(question, Outcome.DIFFERENT, str(reply))
     if question.fits(reply.heard):
         return Tried(question, Outcome.AS_EXPECTED, _in_words(reply))
-    others = {_UNAUTHORIZED: Outcome.NOT_LOOKED_AT, _BUSY: Outcome.BUSY}
-    return Tried(question, others.get(reply.heard.status, Outcome.DIFFERENT), _in_words(reply))
+    if reply.heard.status == _BUSY and reply.field("server") == "":
+        return Tried(question, Outcome.BUSY, _in_words(reply))
+    hidden = reply.heard.status == _UNAUTHORIZED
+    return Tried(question, Outcome.NOT_LOOKED_AT if hidden else Outcome.DIFFERENT, _in_words(reply))
 
 
 def _in_words(reply: Reply) -> str:

@@ -78,6 +78,8 @@ def test_a_call_that_differs_is_named_with_what_was_expected() -> None:
 def test_a_backend_without_threads_is_busy_not_different() -> None:
     """F7."""
     assert severity(trying("Status", Outcome.BUSY, "503")) == {"backend_busy": ERROR}
+    all_are_taken = Evidence(tried=(Tried(HEALTH, Outcome.BUSY, "503"),))
+    assert severity(all_are_taken) == {"backend_busy": ERROR}
 
 
 def test_what_a_login_hid_is_said() -> None:

@@ -20,6 +20,7 @@ from proxy.hermes.releases import Span
 from tests.check.conftest import SERVER, Serve, http, said, stream
 
 CALLS = ["Health", "Start", "Cancel", "Status", "OpenStream", "SessionChannel", "EventStream"]
+NO_THREAD = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 OLD = Span(until=(0, 51, 285))
 
 
@@ -108,7 +109,7 @@ async def test_an_answer_of_another_shape_is_different(serve: Serve) -> None:
             {
                 "GET /api/chat/cancel": http(404, b"<html>", kind="text/html; charset=utf-8"),
                 "GET /api/chat/stream/status": b"",
-                "GET /api/chat/stream": said(503),
+                "GET /api/chat/stream": NO_THREAD,
                 "POST /api/chat/start": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
             }
         )
@@ -116,7 +117,7 @@ async def test_an_answer_of_another_shape_is_different(serve: Serve) -> None:
     told = {one.question.call: (one.outcome, one.answer) for one in evidence.tried}
     assert told["Cancel"] == (Outcome.DIFFERENT, "404 (text/html)")
     assert told["Status"] == (Outcome.DIFFERENT, "The backend hung up without an answer.")
-    assert told["OpenStream"] == (Outcome.BUSY, "503 (application/json)")
+    assert told["OpenStream"] == (Outcome.BUSY, "503 (nothing said of what it is)")
     assert told["Start"] == (Outcome.DIFFERENT, "200 (nothing said of what it is)")
     assert told["Health"][0] is Outcome.AS_EXPECTED
 
@@ -167,12 +168,24 @@ async def test_a_health_without_runs_is_hermes_by_its_name(serve: Serve) -> None
     assert outcomes(evidence)["Health"] is Outcome.DIFFERENT
 
 
+@pytest.mark.parametrize(
+    ("answer", "outcome"), [(NO_THREAD, Outcome.BUSY), (http(503, server="nginx"), Outcome.DIFFERENT)]
+)
+async def test_a_backend_without_a_thread_left_cannot_say_what_it_is(
+    serve: Serve, answer: bytes, outcome: Outcome
+) -> None:
+    """F7; a proxy in front of a backend that is down looks otherwise."""
+    evidence = await seen(await serve({"GET /health": answer, "GET /api/auth/status": answer}))
+    assert not evidence.is_hermes
+    assert outcomes(evidence) == {"Health": outcome}
+
+
 async def test_something_else_is_not_asked_any_further(serve: Serve) -> None:
     page = http(404, b"<html>", kind="text/html", server="SimpleHTTP/0.6")
     evidence = await seen(await serve({"GET /health": page, "GET /api/auth/status": page}))
     assert (evidence.is_hermes, evidence.unreachable) == (False, None)
     assert (evidence.detail, evidence.server) == ("404 (text/html)", "SimpleHTTP/0.6")
-    assert evidence.tried == ()
+    assert outcomes(evidence) == {"Health": Outcome.DIFFERENT}
 
 
 async def test_a_port_that_nobody_listens_on() -> None:
