@@ -21,6 +21,8 @@ class Outcome(Enum):
     """The backend wants a login."""
     BUSY = "busy"
     """The backend has no thread left for it (F7)."""
+    HELD_BACK = "held back"
+    """An event stream of which nothing arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Streaming:
     """An event stream, as it arrived.
 
     Attributes:
-        first_bytes: Seconds until its first bytes, which Hermes sends at once; None if none came in time.
+        first_bytes: Seconds until its first bytes, which Hermes sends at once; None if none came in time, nor perhaps
+            its head.
         encoding: Its `Content-Encoding`; empty as Hermes sends it.
     """
 

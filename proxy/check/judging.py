@@ -75,7 +75,7 @@ def _of_contract(seen: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "call_differs",
                 ERROR,
-                f"{request} was answered {one.answer}, and not {one.question.expected}.",
+                f"To {request} came {one.answer}, and not {one.question.expected}.",
                 f"The proxy does not understand such an answer, and passes {one.question.call} calls on unguarded.",
                 "Look for something in between that changes answers; else report the release of this Hermes.",
             )

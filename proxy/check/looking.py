@@ -111,11 +111,14 @@ async def _try(asker: Asker, question: Question) -> Reply | ProxyError:
 
 def _tried(question: Question, reply: Reply | ProxyError) -> Tried:
     if isinstance(reply, ProxyError):
-        return Tried(question, Outcome.DIFFERENT, str(reply))
+        held_back = question.opens_stream and isinstance(reply, BackendTooSlowError)
+        return Tried(question, Outcome.HELD_BACK if held_back else Outcome.DIFFERENT, f"nothing ({reply})")
     if question.fits(reply.heard):
         return Tried(question, Outcome.AS_EXPECTED, _in_words(reply))
     if reply.heard.status == _BUSY and reply.field("server") == "":
         return Tried(question, Outcome.BUSY, _in_words(reply))
+    if reply.heard.is_stream and question.opens_stream:
+        return Tried(question, Outcome.HELD_BACK, _in_words(reply))
     hidden = reply.heard.status == _UNAUTHORIZED
     return Tried(question, Outcome.NOT_LOOKED_AT if hidden else Outcome.DIFFERENT, _in_words(reply))
 
@@ -150,6 +153,8 @@ def _fitting(question: Question, reply: Reply | ProxyError) -> Reply | None:
 
 
 def _streaming(reply: Reply | ProxyError) -> Streaming | None:
+    if isinstance(reply, BackendTooSlowError):
+        return Streaming(None, "")
     if isinstance(reply, ProxyError) or not reply.heard.is_stream:
         return None
     return Streaming(reply.seconds, reply.field("content-encoding"))

@@ -45,6 +45,7 @@ class Question:
         expected: The answer that is expected, in words.
         fits: Whether an answer is that.
         body: JSON to send with it.
+        opens_stream: Whether the answer is an event stream, where the release has it.
     """
 
     call: str
@@ -53,6 +54,7 @@ class Question:
     expected: str
     fits: Callable[[Heard], bool]
     body: bytes | None = None
+    opens_stream: bool = False
 
 
 HEALTH: Final = Question(
@@ -80,6 +82,7 @@ def questions(nobody: str) -> tuple[Question, ...]:
             SESSION_CHANNEL_PATH + session,
             "an event stream, or 404 from a release without it",
             lambda heard: heard.is_stream or heard.status == _NOT_FOUND,
+            opens_stream=True,
         ),
         Question(
             "EventStream",
@@ -87,6 +90,7 @@ def questions(nobody: str) -> tuple[Question, ...]:
             APPROVAL_STREAM_PATH + session,
             "an event stream that speaks at once",
             lambda heard: heard.is_stream and bool(heard.body),
+            opens_stream=True,
         ),
     )
 

@@ -71,7 +71,7 @@ def test_something_else_is_named() -> None:
 def test_a_call_that_differs_is_named_with_what_was_expected() -> None:
     finding = found(trying("Cancel", Outcome.DIFFERENT, "404 (text/html)"))["call_differs"]
     assert finding.severity is ERROR
-    assert finding.what == "GET /api/chat/cancel was answered 404 (text/html), and not 200 with cancelled: false."
+    assert finding.what == "To GET /api/chat/cancel came 404 (text/html), and not 200 with cancelled: false."
     assert "Cancel" in finding.why
 
 
@@ -91,6 +91,11 @@ def test_what_a_login_hid_is_said() -> None:
     assert "1 of 7" in finding.what
     assert "HERMES_COOKIE" in finding.todo
     assert "the one that was given is not" in found(seen)["not_looked_at"].todo
+
+
+def test_a_stream_that_is_held_back_is_not_told_as_a_call_that_differs() -> None:
+    held_back = replace(trying("EventStream", Outcome.HELD_BACK, "nothing"), streaming=Streaming(None, ""))
+    assert severity(held_back) == {"stream_buffered": ERROR}
 
 
 def test_a_guard_in_front_of_a_guard_is_a_mistake() -> None:

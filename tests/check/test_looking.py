@@ -116,7 +116,7 @@ async def test_an_answer_of_another_shape_is_different(serve: Serve) -> None:
     )
     told = {one.question.call: (one.outcome, one.answer) for one in evidence.tried}
     assert told["Cancel"] == (Outcome.DIFFERENT, "404 (text/html)")
-    assert told["Status"] == (Outcome.DIFFERENT, "The backend hung up without an answer.")
+    assert told["Status"] == (Outcome.DIFFERENT, "nothing (The backend hung up without an answer.)")
     assert told["OpenStream"] == (Outcome.BUSY, "503 (nothing said of what it is)")
     assert told["Start"] == (Outcome.DIFFERENT, "200 (nothing said of what it is)")
     assert told["Health"][0] is Outcome.AS_EXPECTED
@@ -137,7 +137,15 @@ async def test_a_stream_that_says_nothing_is_given_up(serve: Serve, monkeypatch:
     monkeypatch.setattr(asking, "PROMPT", 0.05)
     evidence = await seen(await serve({"GET /api/approval/stream": stream(b"", "Content-Encoding: gzip")}))
     assert evidence.streaming == Streaming(None, "gzip")
-    assert outcomes(evidence)["EventStream"] is Outcome.DIFFERENT
+    assert outcomes(evidence)["EventStream"] is Outcome.HELD_BACK
+
+
+async def test_a_stream_may_be_held_back_with_its_head(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As nginx does while its buffer has room."""
+    monkeypatch.setattr(asking, "LIMIT", 0.3)
+    evidence = await seen(await serve({"GET /api/approval/stream": None}))
+    assert evidence.streaming == Streaming(None, "")
+    assert outcomes(evidence)["EventStream"] is Outcome.HELD_BACK
 
 
 async def test_who_is_in_between_is_named(serve: Serve) -> None:
