@@ -34,6 +34,8 @@ _OTHERWISE: Final = "choose another with --listen"
 _SHOWN: Final = 160
 """Characters of a trace's line that a report shows."""
 
+_COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
+
 _Announce = Callable[[str], None]
 
 
@@ -101,11 +103,37 @@ def demo(release: str, listen: str | None) -> int:
 @main.command()
 @_config
 @_upstream
-@click.option("--json", "as_json", is_flag=True, help="Print every setting as JSON.")
-def check(config: Path | None, upstream: str | None, *, as_json: bool) -> None:
-    """Validate the configuration, and print what would be used."""
+@click.option(
+    "--cookie",
+    envvar="HERMES_COOKIE",
+    metavar="TEXT",
+    help="Cookie header of a logged-in browser, if Hermes wants a login. Others see arguments: better set it there.",
+    show_envvar=True,
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+def check(config: Path | None, upstream: str | None, cookie: str | None, *, as_json: bool) -> None:
+    """Validate the configuration, then look at Hermes: does it speak the contract, and what is unsafe?
+
+    Nothing is started, stopped or changed. Exit code 0: fine; 1: something should be done; 2: unusable configuration.
+    """
     settings = load(config, upstream=upstream)
-    click.echo(_as_json(config, settings) if as_json else _as_text(config, settings))
+    if cookie is not None and not cookie.isprintable():
+        raise UserError("--cookie should be one line, as a browser's Cookie header has it")
+    from proxy import check as checking  # noqa: PLC0415 - as in serve
+
+    report = checking.Report.of(settings, asyncio.run(checking.look(settings.upstream, cookie)))
+    if as_json:
+        click.echo(json.dumps({**_in_force(config, settings), **checking.as_json(report)}, indent=2))
+    else:
+        click.echo(_as_text(config, settings))
+        click.echo()
+        click.echo(checking.as_text(report, _paint))
+    if not report.is_fine:
+        raise click.exceptions.Exit(1)
+
+
+def _paint(text: str, severity: str) -> str:
+    return click.style(text, fg=_COLOURS[severity], bold=True)
 
 
 @main.command()
@@ -179,9 +207,8 @@ def _reason(error: OSError) -> str:
     return f"{os.strerror(error.errno)}; {_ADVICE.get(error.errno, _OTHERWISE)}"
 
 
-def _as_json(config: Path | None, settings: Settings) -> str:
-    file = None if config is None else str(config)
-    return json.dumps({"file": file, "settings": settings.model_dump(mode="json")}, indent=2)
+def _in_force(config: Path | None, settings: Settings) -> dict[str, Any]:
+    return {"file": None if config is None else str(config), "settings": settings.model_dump(mode="json")}
 
 
 def _as_text(config: Path | None, settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -15,8 +16,18 @@ import aiohttp
 import pytest
 import trustme
 
-from proxy.app import demo, exposure, running, serve
-from proxy.config import LaneSettings, ListenSettings, Settings, TlsSettings, TraceSettings, UpstreamSettings, UserError
+from proxy import __version__
+from proxy.app import demo, exposure, running, serve, startup
+from proxy.config import (
+    ClientSettings,
+    LaneSettings,
+    ListenSettings,
+    Settings,
+    TlsSettings,
+    TraceSettings,
+    UpstreamSettings,
+    UserError,
+)
 from proxy.demo import Backend
 from proxy.http.lanes import Lane
 from proxy.ops import log, systemd
@@ -240,6 +251,66 @@ async def test_it_warns_of_a_hermes_that_anybody_can_reach(backend: Backend, mon
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(PATIENCE):
         await serving
+
+
+async def started_line(settings: Settings, caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
+    """The fields of the line with which a run's log begins."""
+    command = Command()
+    with caplog.at_level(logging.INFO):
+        serving = command.serve(settings)
+        await command.started()
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            await serving
+    (record,) = [record for record in caplog.records if record.message == "started"]
+    return vars(record)
+
+
+async def test_its_log_begins_with_what_it_guards_and_how(
+    backend: Backend, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    client = ClientSettings.model_validate({"trusted_proxies": ["10.0.0.0/8"]})
+    trace = TraceSettings(path=tmp_path / "trace.jsonl")
+    settings = in_front_of(backend).model_copy(update={"client": client, "trace": trace})
+
+    line = await started_line(settings, caplog)
+
+    assert line["version"] == __version__
+    assert line["loop"] == "asyncio"
+    assert line["listen"].startswith("http://127.0.0.1:")
+    assert line["upstream"] == backend.url
+    assert (line["reachable"], line["release"]) == (True, None), "a bare checkout does not say what it is"
+    assert line["trusted_proxies"] == ["10.0.0.0/8"]
+    assert line["lanes"] == {"control": 16, "calls": 24, "relays": 80}
+    assert line["trace"] == str(tmp_path / "trace.jsonl")
+
+
+async def test_it_does_not_wait_for_a_backend_that_hangs(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(startup, "_PATIENCE", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        port = hanging.getsockname()[1]
+        settings = Settings(listen=ANYWHERE, upstream=UpstreamSettings(url=f"http://127.0.0.1:{port}"))
+        line = await started_line(settings, caplog)
+
+    assert (line["reachable"], line["release"], line["trace"]) == (False, None, None)
+
+
+async def test_it_logs_what_becomes_of_requests(
+    backend: Backend, session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = Command()
+    with caplog.at_level(logging.INFO):
+        serving = command.serve(in_front_of(backend))
+        await command.started()
+        await whether_authenticated(session, command.said[0].rpartition(" on ")[2])
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            await serving
+
+    (line,) = [vars(record) for record in caplog.records if record.message == "request_ended"]
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/api/auth/status", 200)
 
 
 async def test_it_keeps_a_trace_where_it_is_told_to(

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,10 +19,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 import proxy
-from proxy import cli
-from proxy.config import Settings, UserError
+from proxy import check, cli
+from proxy.check.evidence import Evidence, Unreachable
+from proxy.config import Settings, UpstreamSettings, UserError
+from proxy.hermes.answers import Login
 
 Started = Callable[[str], None]
+
+LOGGED_IN = Login(needed=True, done=True, knows_oidc=True)
 
 
 class _App(ModuleType):
@@ -197,12 +202,34 @@ def test_an_interrupt_ends_it_quietly(app: _App) -> None:
     assert result.stderr.splitlines()[-1] == "hermes-stream-guard: interrupted"
 
 
-def test_check_says_what_would_be_used(tmp_path: Path) -> None:
+@dataclass
+class _Look:
+    """Stands in for looking at a backend: notes whom it was told to look at, and sees what it was told to."""
+
+    seen: Evidence
+    settings: UpstreamSettings | None = None
+    cookie: str | None = None
+
+    async def __call__(self, settings: UpstreamSettings, cookie: str | None) -> Evidence:
+        self.settings, self.cookie = settings, cookie
+        return self.seen
+
+
+@pytest.fixture
+def look(monkeypatch: pytest.MonkeyPatch) -> _Look:
+    """Sees a Hermes to which nothing has to be done."""
+    stand_in = _Look(Evidence(is_hermes=True, server="HermesWebUI/0.52.262 Python/3", login=LOGGED_IN))
+    monkeypatch.setattr(check, "look", stand_in)
+    return stand_in
+
+
+def test_check_says_what_would_be_used_and_what_there_is(look: _Look, tmp_path: Path) -> None:
     file = tmp_path / "guard.yaml"
     file.write_text("relay: {buffer: 2MiB}\nclient: {trusted_proxies: [10.0.0.0/8]}\n")
     result = _run("check", f"--config={file}", "--upstream=http://a")
     assert result.exit_code == 0
-    assert result.stdout.splitlines() == [
+    used, seen, advice, facts = result.stdout.split("\n\n")
+    assert used.splitlines() == [
         f"The configuration can be used ({file}).",
         "Browsers connect to http://127.0.0.1:8788; Hermes is http://a.",
         "Changed from the default:",
@@ -210,25 +237,47 @@ def test_check_says_what_would_be_used(tmp_path: Path) -> None:
         '  relay.buffer: "2MiB"',
         '  client.trusted_proxies: ["10.0.0.0/8"]',
     ]
+    assert seen.startswith("release ")
+    assert advice == "Nothing has to be done."
+    assert facts.startswith("What Hermes does")
+    assert look.settings is not None
+    assert (look.settings.url, look.cookie) == ("http://a", None)
 
 
-def test_check_without_a_file_shows_the_defaults() -> None:
+def test_check_without_a_file_shows_the_defaults(look: _Look) -> None:
+    used = _run("check").stdout.split("\n\n")[0]
+    assert used.splitlines()[0] == "The configuration can be used (no file)."
+    assert used.splitlines()[-1] == "Every setting has its default."
+
+
+def test_check_ends_with_one_if_something_has_to_be_done(look: _Look) -> None:
+    look.seen = Evidence(unreachable=Unreachable.NOT_THERE)
     result = _run("check")
-    assert result.stdout.splitlines()[0] == "The configuration can be used (no file)."
-    assert result.stdout.splitlines()[-1] == "Every setting has its default."
+    assert result.exit_code == 1
+    assert "error: unreachable  Hermes does not answer at http://127.0.0.1:8787" in result.stdout
+    assert "\x1b[" not in result.stdout, "colours are for terminals"
 
 
-def test_check_prints_every_setting_as_json() -> None:
-    assert json.loads(_run("check", "--json", "--upstream=unix:///run/hermes.sock").stdout) == {
-        "file": None,
-        "settings": {
-            **Settings().model_dump(mode="json"),
-            "upstream": {
-                **Settings().upstream.model_dump(mode="json"),
-                "url": "unix:///run/hermes.sock",
-            },
-        },
+@pytest.mark.parametrize(("seen", "code"), [(Evidence(is_hermes=True, login=LOGGED_IN), 0), (Evidence(), 1)])
+def test_check_prints_all_of_it_as_json(look: _Look, seen: Evidence, code: int) -> None:
+    look.seen = seen
+    result = _run("check", "--json", "--upstream=unix:///run/hermes.sock")
+    printed = json.loads(result.stdout)
+    assert list(printed) == ["file", "settings", "fine", "backend", "calls", "facts", "findings"]
+    assert printed["file"] is None
+    assert printed["settings"] == {
+        **Settings().model_dump(mode="json"),
+        "upstream": {**Settings().upstream.model_dump(mode="json"), "url": "unix:///run/hermes.sock"},
     }
+    assert (printed["fine"], result.exit_code) == (code == 0, code)
+
+
+def test_check_looks_behind_a_login_with_a_cookie(look: _Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    _run("check", "--cookie=a=b")
+    assert look.cookie == "a=b"
+    monkeypatch.setenv("HERMES_COOKIE", "c=d")
+    _run("check")
+    assert look.cookie == "c=d"
 
 
 @pytest.mark.parametrize(
@@ -236,6 +285,7 @@ def test_check_prints_every_setting_as_json() -> None:
     [
         (["check", "--upstream=hermes"], "--upstream: upstream.url should be http://HOST"),
         (["check", "--config=/none.yaml"], "--config cannot be read: /none.yaml: No such file"),
+        (["check", "--cookie=a\nb"], "--cookie should be one line, as a browser's Cookie header has it"),
         (["serve", "--listen=8788"], "--listen should be HOST:PORT, [::1]:PORT or unix:///path"),
         (["serve", "--listen=a:70000"], "--listen: listen.port should be less than or equal to"),
         (["demo", "--listen=a"], "--listen should be HOST:PORT"),
@@ -324,14 +374,24 @@ def test_the_package_is_a_process() -> None:
     assert _process("--version").stdout == f"hermes-stream-guard, version {proxy.__version__}\n"
 
 
-def test_check_starts_no_server() -> None:
-    """It stays quick, as it does not load one."""
-    code = "import sys; from proxy.cli import main\ntry: main(['check'])\nfinally: print('aiohttp' in sys.modules)"
+def test_a_mistake_is_told_before_a_server_is_loaded() -> None:
+    """It stays quick."""
+    code = (
+        "import sys; from proxy.cli import main\n"
+        "try: main(['check', '--upstream=hermes'])\n"
+        "finally: print('aiohttp' in sys.modules)"
+    )
     result = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
     )
-    assert result.returncode == 0
+    assert result.returncode == 2
     assert result.stdout.splitlines()[-1] == "False"
+
+
+def test_check_ends_though_nobody_answers(tmp_path: Path) -> None:
+    result = _process("check", f"--upstream=unix://{tmp_path}/none.sock")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert "error: unreachable" in result.stdout
 
 
 def test_a_bad_file_ends_the_process_with_one_line(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ _LIVE = (
     "client.",
     "drain.timeout",
     "log.level",
+    "log.slow_after",
     "ownership.",
     "relay.",
     "upstream.connect_timeout",
@@ -46,6 +47,7 @@ def apply(settings: Settings, proxy: Running, trace: Trace | None) -> None:
     proxy.upstream.response_timeout = settings.upstream.response_timeout
     proxy.server.rules = listener_rules(settings)
     proxy.guard.gate.rules = gate_rules(settings)
+    proxy.observer.slow_after = settings.log.slow_after
     log.set_level(settings.log.level)
     if trace is not None:
         trace.measure_by(settings.ownership.model_dump())

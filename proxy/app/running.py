@@ -12,6 +12,7 @@ from proxy.guard.reporting import Report, unheard
 from proxy.guard.tasks import Tasks
 from proxy.http.inherited import Inherited
 from proxy.http.lanes import Lane, Lanes
+from proxy.http.observer import Observer
 from proxy.http.origin import Origin
 from proxy.http.server import Server, listen, listen_unix, tls_context
 from proxy.http.upstream import Upstream
@@ -31,6 +32,7 @@ class Running:
     lanes: Lanes
     upstream: Upstream
     server: Server
+    observer: Observer
     inherited: Inherited | None
     """What it listens on, if that is not its own."""
 
@@ -46,8 +48,8 @@ async def running(
 
     Args:
         settings: Where, and how.
-        report: Told what the guard does.
-        notice: Told what else happens to requests, and to the whole.
+        report: Told what the guard does: what the promises are checked by.
+        notice: Told of everything else: requests, and what becomes of the process.
         sockets: To listen on in place of where the settings say.
 
     Raises:
@@ -58,9 +60,10 @@ async def running(
         async with Tasks() as tasks:
             receipts = Receipts()
             guard = compose(settings, upstream, tasks, receipts, report=report, notice=notice)
-            server = Server(guard.gate, listener_rules(settings))
+            observer = Observer(notice, slow_after=settings.log.slow_after)
+            server = Server(guard.gate, listener_rules(settings), observer=observer)
             async with _finishing(server, guard), _listening(settings, server, sockets) as (url, inherited):
-                yield Running(url, guard, receipts, lanes, upstream, server, inherited)
+                yield Running(url, guard, receipts, lanes, upstream, server, observer, inherited)
 
 
 def bounds_of(settings: Settings) -> dict[Lane, int]:

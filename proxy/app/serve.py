@@ -10,6 +10,7 @@ from proxy.app.exposure import warning_if_exposed
 from proxy.app.lifecycle import attended, drained, until_signalled
 from proxy.app.reload import Reload
 from proxy.app.running import running
+from proxy.app.startup import description, glance
 from proxy.config import Settings, UserError
 from proxy.demo import Backend as DemoBackend
 from proxy.demo import Pace
@@ -45,6 +46,7 @@ async def serve(
     _prepare(settings)
     sockets = _inherited_sockets()
     announce = started or _in_silence
+    seen = await glance(settings)
 
     async def life(told_to_end: asyncio.Event) -> None:
         notice = log.LogReport()
@@ -53,6 +55,7 @@ async def serve(
             running(settings, report, notice=notice, sockets=sockets) as proxy,
             attended(proxy, Reload(load, settings, proxy, trace, notice=notice), file),
         ):
+            notice("started", **description(settings, proxy.url, seen))
             announce(f"guarding {settings.upstream.url} on {proxy.url}")
             async with warning_if_exposed(settings.listen, proxy.guard.gate.authentication, announce):
                 await drained(proxy, told_to_end)

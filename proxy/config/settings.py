@@ -229,7 +229,11 @@ class LogSettings(_Section):
     """One JSON object a line, or text to read; null is console on a terminal and json elsewhere."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severe message that is logged; info is one line a decision."""
+    """Least severe message that is logged; info is one line a request and one a decision."""
+
+    slow_after: Timeout = 10.0
+    """Time after which a request that has not ended is logged once as slow, before it ends. A stream
+    is slow while its head is awaited. Calls that ask a model may well take longer than 10s."""
 
 
 class TraceSettings(_Section):

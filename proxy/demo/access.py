@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import ipaddress
 import re
 import secrets
 from collections import OrderedDict
@@ -117,6 +118,13 @@ class Access:
         _bound(self._logins)
         marks = f"HttpOnly; Max-Age={COOKIE_AGE}; Path=/; SameSite=Lax"
         return (("Set-Cookie", f"{COOKIE}={token}.{self._sign(token)}; {marks}"),)
+
+    def not_local_refusal(self, request: Request, peer: str) -> Answer | None:
+        """The 403 for a stranger from elsewhere who would set Hermes up while there is no login (F9)."""
+        claimed = request.header("X-Forwarded-For").split(",")[0].strip() if self._habits.trusts_forwarded_for else ""
+        if self._password is not None or ipaddress.ip_address(claimed or peer).is_private:
+            return None
+        return error_answer("Only available from local networks when auth is not enabled.", 403)
 
     def cross_site_refusal(self, request: Request) -> Answer | None:
         """The 403 for a browser's unsafe request from elsewhere, its body unread (F10)."""

@@ -49,6 +49,7 @@ class Release:
         frames_options: ``OPTIONS`` is answered with a ``Content-Length`` (F8).
         any_origin: ``OPTIONS`` allows every origin.
         trusts_forwarded_host: ``X-Forwarded-Host`` may stand in for ``Host`` (F10).
+        trusts_forwarded_for: Who is local goes by ``X-Forwarded-For`` (F9).
         resumes: A cursor works on a running stream, and as ``Last-Event-ID`` (F12).
         frames_carry_ids: A frame keeps the id it was journalled with; otherwise it gets the
             newest id of its stream when it is written, if there still is one (F11).
@@ -76,6 +77,7 @@ class Release:
     frames_options: bool = False
     any_origin: bool = True
     trusts_forwarded_host: bool = True
+    trusts_forwarded_for: bool = True
     resumes: bool = False
     frames_carry_ids: bool = False
     describes_cancel: bool = False
@@ -118,6 +120,7 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
                 frames_options=True,
                 any_origin=False,
                 trusts_forwarded_host=False,
+                trusts_forwarded_for=False,
                 resumes=True,
                 frames_carry_ids=True,
                 describes_cancel=True,

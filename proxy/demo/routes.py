@@ -54,6 +54,7 @@ class Routes:
             ("GET", "/health"): self._health,
             ("GET", "/api/auth/status"): self._auth_status,
             ("POST", "/api/auth/login"): self._login,
+            ("POST", "/api/onboarding/probe"): self._try_provider,
             ("POST", "/api/session/new"): chat.new_session,
             ("GET", "/api/session"): chat.show_session,
             ("POST", "/api/chat/start"): chat.start,
@@ -157,6 +158,11 @@ class Routes:
     async def _login(self, exchange: Exchange) -> Answer:
         body = await exchange.json_body()
         return self._access.login(body.get("password", ""), exchange.peer)
+
+    async def _try_provider(self, exchange: Exchange) -> Answer:
+        await exchange.body()
+        nothing_named = json_answer({"ok": False, "error": "invalid_url", "detail": "base_url is required"})
+        return self._access.not_local_refusal(exchange.request, exchange.peer) or nothing_named
 
     async def _updates(self, exchange: Exchange) -> Answer:
         simulated = exchange.request.query("simulate") == "1" and exchange.peer == LOOPBACK

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from proxy.guard.backend import Backend
 from proxy.guard.tasks import Tasks
-from proxy.hermes.answers import read_auth_enabled
+from proxy.hermes.answers import read_login
 from proxy.http.errors import ProxyError
 
 KEPT = 5.0
@@ -48,7 +48,8 @@ class Authentication:
             return None
         finally:
             self._asking = None
-        enabled = read_auth_enabled(answer.status, answer.body)
-        if enabled is not None:
-            self._known = (self._clock(), enabled)
-        return enabled
+        login = read_login(answer.status, answer.body)
+        if login is None:
+            return None
+        self._known = (self._clock(), login.needed)
+        return login.needed

@@ -8,6 +8,7 @@ from aiohttp import web
 from proxy.core.observations import StatusSeen
 from proxy.guard.backend import Liveness
 from proxy.guard.cancel import CancelGuard
+from proxy.guard.label import Judged
 from proxy.guard.learn import pass_and_learn
 from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
@@ -68,6 +69,7 @@ class Handler:
             ProxyError: there is none; the server tells the browser.
         """
         call = self._classify(request)
+        request.account.call = type(call).__name__
         try:
             response = await self._carry_out(request, call)
         except BackendUnreachableError:
@@ -106,8 +108,7 @@ class Handler:
         head = request.head()
         # A body means nothing to a cancel, and Hermes would leave it unread (F8).
         bare = replace(head, headers=without(head.headers, [b"content-length"]))
-        judged = await self.cancels.answer(bare, stream_id)
-        return await reply(request, judged.answer, extra=judged.field)
+        return await _reply(request, await self.cancels.answer(bare, stream_id))
 
     async def _start(self, request: Request, *, takes_turn: bool) -> web.StreamResponse:
         body = request.body()
@@ -115,10 +116,8 @@ class Handler:
             return await forward(request, self.upstream, Lane.CONTROL)
         held = await _hold(body, self.live.now.start_body_limit)
         if isinstance(held, bytes):
-            judged = await self.starts.answer(request.head(), held, takes_turn=takes_turn)
-        else:
-            judged = await self.starts.answer_large(request.head(), held)
-        return await reply(request, judged.answer, extra=judged.field)
+            return await _reply(request, await self.starts.answer(request.head(), held, takes_turn=takes_turn))
+        return await _reply(request, await self.starts.answer_large(request.head(), held))
 
     async def _status(self, request: Request, stream_id: str) -> web.StreamResponse:
         async def read(status: int, body: bytes, asked: float) -> None:
@@ -134,6 +133,13 @@ class Handler:
         started = answers.read_server_start(status, body, self.ownership.clock())
         if started is not None:
             await self.liveness.started(started)
+
+
+async def _reply(request: Request, judged: Judged) -> web.StreamResponse:
+    request.account.verdict, request.account.cancel = judged.verdict, judged.cancel_id
+    if judged.is_our_own:
+        request.account.ended_by = "proxy"
+    return await reply(request, judged.answer, extra=judged.field)
 
 
 async def _hold(body: Body, limit: int) -> bytes | Body:

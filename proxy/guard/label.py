@@ -9,6 +9,7 @@ from proxy.http.headers import RawHeaders
 from proxy.http.message import Answer
 
 _CREDENTIALS = (b"cookie", b"authorization")
+_OUR_OWN = frozenset({"coalesced", "replayed", "stale"})
 _REFUSALS = frozenset({401, 403})
 """Answers to callers whom the backend does not know: they are told no verdict either (P9)."""
 
@@ -21,6 +22,11 @@ class Judged:
     verdict: str | None = None
     reason: Ending | None = None
     cancel_id: str | None = None
+
+    @property
+    def is_our_own(self) -> bool:
+        """Whether the proxy answers by itself, whatever it asked the backend for that."""
+        return self.verdict in _OUR_OWN
 
     @property
     def field(self) -> RawHeaders:

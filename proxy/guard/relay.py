@@ -26,6 +26,8 @@ from proxy.http.stream import ResponseStream
 from proxy.http.upstream import Upstream
 
 _OK = 200
+_OUR_DOING = frozenset({Over.OVERDUE, Over.IDLE, Over.DRAINED, Over.FAILED})
+"""Ends of a relay that the backend had no part in."""
 
 
 class RelayGuard:
@@ -79,6 +81,7 @@ class RelayGuard:
     async def _join(self, request: Request, stream: ResponseStream, call: Call) -> web.StreamResponse:
         """Passes the stream on for as long as it lasts."""
         request.downstream.discard_input()
+        request.account.lasting = True
         response = await begin(request, stream)
         report: Report = partial(self._report, relay=f"r-{next(self._numbers)}", stream=_stream_id(call))
         report("relay_opened", call=type(call).__name__)
@@ -100,6 +103,8 @@ class RelayGuard:
         finally:
             self._open.discard(pump)
             report("relay_ended", why=pump.over.value)
+            if pump.over in _OUR_DOING:
+                request.account.ended_by = "proxy"
         return response
 
     def _watch(self, call: Call, report: Report) -> Watch:

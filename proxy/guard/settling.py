@@ -11,6 +11,7 @@ from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report, failing_open
 from proxy.guard.slots import Slots
 from proxy.guard.tasks import Tasks
+from proxy.http.account import work_for_nobody
 
 
 class Settling:
@@ -40,6 +41,7 @@ class Settling:
         self._tasks.spawn(self._follow(effect.stream_id), f"settling {effect.cancel.cancel_id}")
 
     async def _follow(self, stream_id: str) -> None:
+        work_for_nobody()  # it outlasts the cancel whose answer had it begin
         deadline = self._ownership.clock() + self._live.now.settle_timeout
         with failing_open(self._report, "watching a cancel settle", stream=stream_id), suppress(TimeoutError):
             async with asyncio.timeout_at(deadline), asyncio.TaskGroup() as group:

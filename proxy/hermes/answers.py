@@ -96,6 +96,29 @@ def read_server_start(status: int, body: bytes, now: float) -> float | None:
     return now - uptime
 
 
+def tells_server_start(body: bytes) -> bool:
+    """Whether a `/health` names the moment at which the process began."""
+    return "server_started_at" in _object(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Whether a login is needed, whether the caller has one, and whether the release knows of OIDC."""
+
+    needed: bool
+    done: bool
+    knows_oidc: bool
+
+
+def read_login(status: int, body: bytes) -> Login | None:
+    """What `auth/status` says to its caller."""
+    fields = _object(body) if status == _OK else {}
+    needed, done = fields.get("auth_enabled"), fields.get("logged_in")
+    if not (isinstance(needed, bool) and isinstance(done, bool)):
+        return None
+    return Login(needed, done, "oidc_enabled" in fields)
+
+
 @dataclass(frozen=True, slots=True)
 class Runs:
     """The workers that `/health` lists, by stream where the release names it (F3)."""
@@ -127,12 +150,6 @@ def read_runs(status: int, body: bytes) -> Runs | None:
     named = frozenset(stream_id for run in runs if (stream_id := _text(run, "stream_id")))
     cancelling = any(run.get("phase") == "cancelling" for run in runs)
     return Runs(named, len(runs) - len(named), cancelling)
-
-
-def read_auth_enabled(status: int, body: bytes) -> bool | None:
-    """Whether Hermes asks for a login (a password, a passkey, or whatever its release knows), from `auth/status`."""
-    enabled = _object(body).get("auth_enabled") if status == _OK else None
-    return enabled if isinstance(enabled, bool) else None
 
 
 def stale_cancel(stream_id: str, reason: Ending, active_stream_id: str | None) -> bytes:

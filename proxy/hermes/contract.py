@@ -5,18 +5,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlparse
 
+START_PATH = "/api/chat/start"
+CANCEL_PATH = "/api/chat/cancel"
+STREAM_PATH = "/api/chat/stream"
 STATUS_PATH = "/api/chat/stream/status"
+SESSION_CHANNEL_PATH = "/api/session/stream"
+APPROVAL_STREAM_PATH = "/api/approval/stream"
 HEALTH_PATH = "/health"
 AUTH_STATUS_PATH = "/api/auth/status"
+LOCAL_ONLY_PATH = "/api/onboarding/probe"
+"""Of the paths that trust the local network (F9), the one that changes nothing: asked with nothing, it says so."""
 EVENT_STREAM = "text/event-stream"
 
-TURN_PATHS = frozenset({"/api/chat/start", "/api/goal"})
+TURN_PATHS = frozenset({START_PATH, "/api/goal"})
 SIDE_PATHS = frozenset({"/api/btw", "/api/background"})
 EVENT_STREAM_PATHS = frozenset(
     {
         "/api/sessions/events",
         "/api/sessions/gateway/stream",
-        "/api/approval/stream",
+        APPROVAL_STREAM_PATH,
         "/api/clarify/stream",
         "/api/kanban/events/stream",
         "/api/terminal/output",
@@ -129,9 +136,9 @@ def _first(query: dict[str, list[str]], name: str) -> str:
 
 
 _GETS: dict[str, Callable[[dict[str, list[str]]], Call]] = {
-    "/api/chat/cancel": lambda query: Cancel(_first(query, "stream_id")),
-    "/api/chat/stream": lambda query: OpenStream(_first(query, "stream_id")),
-    "/api/session/stream": lambda query: SessionChannel(_first(query, "session_id")),
+    CANCEL_PATH: lambda query: Cancel(_first(query, "stream_id")),
+    STREAM_PATH: lambda query: OpenStream(_first(query, "stream_id")),
+    SESSION_CHANNEL_PATH: lambda query: SessionChannel(_first(query, "session_id")),
     STATUS_PATH: lambda query: Status(_first(query, "stream_id")),
     HEALTH_PATH: lambda _query: Health(),
 }

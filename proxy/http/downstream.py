@@ -19,11 +19,12 @@ from proxy.http.strictness import refusal
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from aiohttp.http import HttpRequestParser, RawRequestMessage
     from aiohttp.streams import StreamReader
 
+    from proxy.http.request import Request
     from proxy.http.rules import Rules
     from proxy.http.server import Server
 
@@ -43,16 +44,27 @@ class Downstream(web.RequestHandler):
         discards_input: Whether what comes in is dropped from now on.
     """
 
-    __slots__ = ("_cutter", "_head_began", "_head_timer", "_watch", "discards_input", "peer", "server", "welcome")
+    __slots__ = (
+        "_browser_left",
+        "_cutter",
+        "_head_began",
+        "_head_timer",
+        "_watch",
+        "discards_input",
+        "peer",
+        "server",
+        "welcome",
+    )
 
     def __init__(self, server: Server, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
         super().__init__(server, loop=loop, **kwargs)
-        parser = _RequestParser(cast("HttpRequestParser", self._parser))
+        parser = _RequestParser(cast("HttpRequestParser", self._parser), self._read_no_more)
         self._parser = cast("HttpRequestParser", parser)
         self.server = server
         self.peer = ""
         self.welcome = Welcome.SERVED
         self.discards_input = False
+        self._browser_left = False
         self._cutter = Cutter()
         self._watch: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
@@ -80,6 +92,7 @@ class Downstream(web.RequestHandler):
         for timer in (self._watch, self._head_timer):
             if timer is not None:
                 timer.cancel()
+        self._browser_left = not self._force_close  # which closing from here sets first
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -169,6 +182,26 @@ class Downstream(web.RequestHandler):
         request = self._current_request
         return request is not None and not request.content.is_eof()
 
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> tuple[web.StreamResponse, bool]:
+        """Carry out a request, refused ones included, in a task of its own; tell what became of it."""
+        if self.server.observer is None:
+            return await super()._handle_request(request, start_time, request_handler)
+        asked = cast("Request", request)
+        asked.account.open()
+        timer = self.server.observer.begin(asked)
+        try:
+            response, reset = await super()._handle_request(request, start_time, request_handler)
+            asked.account.left |= reset
+            return response, reset
+        finally:
+            asked.account.left |= self._browser_left and not asked.patient_writer.is_done
+            self.server.observer.end(asked, timer)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -183,6 +216,7 @@ class Downstream(web.RequestHandler):
                 connection is aborted, so that a truncated body does not look whole.
         """
         error = self._explain(request, exc)
+        cast("Request", request).account.fail(exc, error)
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
             self.abort()
             raise ConnectionResetError("aborted, since the response cannot be completed")
@@ -204,6 +238,10 @@ class Downstream(web.RequestHandler):
 
     def _is_paused(self) -> bool:
         return self._reading_paused or self._buffer_paused
+
+    def _read_no_more(self) -> None:
+        """The body under way is broken: there is no rest of it to be read and dropped behind its answer."""
+        self._lingering_time = 0.0
 
     def _pause_transport_reading(self) -> None:
         super()._pause_transport_reading()
@@ -228,8 +266,9 @@ class _RequestParser:
     everything it raises is an HTTP error, so the connection would die without an answer.
     """
 
-    def __init__(self, parser: HttpRequestParser) -> None:
+    def __init__(self, parser: HttpRequestParser, broken: Callable[[], None]) -> None:
         self._parser = parser
+        self._broken = broken
         self._body: StreamReader | None = None
         self.pause_reading = parser.pause_reading
         self.message_consumed = parser.message_consumed
@@ -238,16 +277,17 @@ class _RequestParser:
     def feed_data(self, data: bytes) -> tuple[Sequence[tuple[RawRequestMessage, StreamReader]], bool, bytes]:
         try:
             messages, upgraded, tail = self._parser.feed_data(data)
-        except HttpProcessingError as error:
-            self._break_off(error)
+        except HttpProcessingError:
+            self._break_off()
             raise
         except Exception as error:  # yarl's IndexError for "http://[]a@", say
-            self._break_off(error)
+            self._break_off()
             raise BadHttpMessage(str(error)) from error
         if messages:
             self._body = messages[-1][1]
         return messages, upgraded, tail
 
-    def _break_off(self, error: Exception) -> None:
+    def _break_off(self) -> None:
         if self._body is not None and not self._body.is_eof():
-            self._body.set_exception(RequestPayloadError(str(error)))
+            self._body.set_exception(RequestPayloadError("malformed"))  # the parser's own words show what it read
+            self._broken()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
+from proxy.http.account import Account
 from proxy.http.errors import BadRequestError, RequestTimeoutError, RequestTooLargeError
 from proxy.http.headers import (
     certain_address,
@@ -23,15 +24,28 @@ from proxy.http.headers import (
 from proxy.http.message import Body, RequestHead
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from proxy.http.downstream import Downstream
     from proxy.http.headers import Address, RawHeaders
     from proxy.http.writer import PatientWriter
 
 
+UNPARSED: Final = "UNKNOWN"
+"""aiohttp's name for the method of what could not be parsed, whose path it calls ``/``."""
+
+
 class Request(web.BaseRequest):
-    """One request on a downstream connection."""
+    """One request on a downstream connection.
+
+    Attributes:
+        account: What it comes to.
+    """
+
+    def __init__(self, *args: Any, clock: Callable[[], float]) -> None:
+        super().__init__(*args)
+        self.account = Account(clock)
+        self.patient_writer.on_body_write = self.account.wrote
 
     @property
     def downstream(self) -> Downstream:
@@ -57,6 +71,11 @@ class Request(web.BaseRequest):
         """Every field as received, but that the host of an absolute target is the one (RFC 9112 §3.2.2)."""
         authority = self._split_target[0]
         return self.raw_headers if authority is None else with_host(self.raw_headers, authority)
+
+    @property
+    def received(self) -> int:
+        """Bytes of its body that have arrived."""
+        return self._payload.total_bytes
 
     @property
     def peer(self) -> str:

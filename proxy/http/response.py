@@ -97,6 +97,7 @@ class RawResponse(web.StreamResponse):
             headers = without(headers, [b"content-length"])
         start_line = b"HTTP/1.1 %d %b" % (self.status, self.raw_reason)
         writer.write_head(serialize(start_line, (*headers, *framing)))
+        asked.account.status = self.status
         return writer
 
     def _switching(self) -> RawHeaders:

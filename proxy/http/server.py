@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from aiohttp.http import RawRequestMessage
     from aiohttp.streams import StreamReader
+
+    from proxy.http.observer import Observer
 
 BACKLOG: Final = 1024
 """Connections that may wait to be accepted."""
@@ -51,14 +54,23 @@ class Server(web.Server):
         rules: On which terms; assign others to ``rules`` at any time. What waits already goes on
             with those that it began with.
         idle_timeout: Seconds a connection may wait for its next request.
+        observer: Told of every request.
 
     Attributes:
         rules: The terms in force.
         crowd: Who has how many connections open.
+        observer: As above.
         is_retiring: Whether every connection ends with the request that is under way on it.
     """
 
-    def __init__(self, handler: Handler, rules: Rules | None = None, *, idle_timeout: float = 75.0) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        rules: Rules | None = None,
+        *,
+        idle_timeout: float = 75.0,
+        observer: Observer | None = None,
+    ) -> None:
         async def vetted(request: web.BaseRequest) -> web.StreamResponse:
             asked = cast("Request", request)
             if asked.downstream.welcome is Welcome.REFUSED:
@@ -69,6 +81,7 @@ class Server(web.Server):
             return await handler(asked)
 
         self.rules = rules or Rules()
+        self.observer = observer
         self.crowd = Crowd()
         self.is_retiring = False
         super().__init__(
@@ -128,7 +141,7 @@ class Server(web.Server):
         task: asyncio.Task[None],
     ) -> Request:
         patient = PatientWriter(protocol, self._loop, self.rules.patience)
-        return Request(message, payload, protocol, patient, task, self._loop)
+        return Request(message, payload, protocol, patient, task, self._loop, clock=time.monotonic)
 
 
 async def listen(server: Server, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> asyncio.Server:

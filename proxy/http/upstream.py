@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp.http_exceptions import HttpProcessingError
 
+from proxy.http.account import asking
 from proxy.http.errors import BackendBrokenError, BackendTooSlowError
 from proxy.http.headers import serialize, values
 from proxy.http.pool import IdlePool
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from proxy.http.origin import Origin
 
 SWITCHING: Final = 101
+
+IDLE_CONNECTIONS: Final = 4
+"""Most connections kept for another request, unless told otherwise; each may hold a thread (F7)."""
 
 SHAREABLE: Final = frozenset({"GET", "HEAD"})
 
@@ -74,7 +78,7 @@ class Upstream:
         connect_timeout: float = 5.0,
         response_timeout: float = 600.0,
         idle_timeout: float = 8.0,
-        idle_limit: int = 4,
+        idle_limit: int = IDLE_CONNECTIONS,
     ) -> None:
         self.lanes = lanes
         self._origin = origin
@@ -116,7 +120,8 @@ class Upstream:
         shares = repeatable and body is None and upgrade is None and head.method in SHAREABLE
         ask = _Ask(head.method, self._wire(head, body, upgrade, close=not shares), body, upgrade)
         async with self.lanes.slot(lane):
-            stream = await (self._ask_shared(ask) if shares else self._ask_fresh(ask))
+            with asking():
+                stream = await (self._ask_shared(ask) if shares else self._ask_fresh(ask))
             try:
                 yield stream
             finally:

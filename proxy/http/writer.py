@@ -27,6 +27,11 @@ class PatientWriter(StreamWriter):
         super().__init__(protocol, loop)
         self._patience = patience
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the whole message was written."""
+        return self._eof
+
     def write_head(self, head: bytes) -> None:
         """Send a message head at once.
 
@@ -48,6 +53,8 @@ class PatientWriter(StreamWriter):
             ConnectionResetError: the connection is closing.
         """
         self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self.chunked else chunk)
+        if self.on_body_write is not None:
+            self.on_body_write(len(chunk), len(chunk))
 
     async def drain(self) -> None:
         """Wait until the peer has taken enough for more to be written.

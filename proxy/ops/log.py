@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -12,28 +12,36 @@ _SHORT = 8
 
 _IDS = ("session", "stream", "stream_id", "new_session_id")
 
+_FIRST = ("timestamp", "level", "event")
+"""What every line begins with; the rest keeps the order in which it was reported."""
+
 
 def configure(log_format: Literal["json", "console"] | None, level: str) -> None:
     """Sends every log line of this process to stderr, in one format; None takes what suits stderr."""
-    console = sys.stderr.isatty() if log_format is None else log_format == "console"
-    renderer: Processor = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    terminal = sys.stderr.isatty()
+    console = terminal if log_format is None else log_format == "console"
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso"),
         shorten_ids,
     ]
-    tail: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if not console:
-        tail.append(structlog.processors.format_exc_info)
+    tail = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *(_text(terminal) if console else _JSON)]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*tail, renderer]))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=tail))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
 
 
 def set_level(level: str) -> None:
     """Logs what is at least that severe from now on."""
     logging.getLogger().setLevel(level.upper())
+
+
+def _text(terminal: bool) -> tuple[Processor, ...]:  # noqa: FBT001 - a private function's only parameter
+    # Where rich is installed, structlog's own tracebacks show local variables: cookies, bodies, all of them.
+    plain = structlog.dev.plain_traceback
+    renderer = structlog.dev.ConsoleRenderer(colors=terminal, sort_keys=False, exception_formatter=plain)
+    return _without_unknowns, renderer
 
 
 def shorten_ids(_logger: Any, _method: str, line: EventDict) -> EventDict:
@@ -43,6 +51,20 @@ def shorten_ids(_logger: Any, _method: str, line: EventDict) -> EventDict:
             line[name] = line[name][:_SHORT]
     return line
 
+
+def _begin_with_the_same(_logger: Any, _method: str, line: EventDict) -> EventDict:
+    return {**{name: line.pop(name) for name in _FIRST}, **line}
+
+
+def _without_unknowns(_logger: Any, _method: str, line: EventDict) -> EventDict:
+    return {name: value for name, value in line.items() if value is not None}
+
+
+_JSON: Final = (
+    structlog.processors.format_exc_info,
+    _begin_with_the_same,
+    structlog.processors.JSONRenderer(),
+)
 
 _QUIET = frozenset(
     {
@@ -60,12 +82,15 @@ _QUIET = frozenset(
 """Reports that are the trace's business; the log tells what became of them."""
 
 
+_LEVELS: Final = {**dict.fromkeys(_QUIET, logging.DEBUG), "request_slow": logging.WARNING}
+
+
 class LogReport:
-    """Logs what the guard reports, one line each."""
+    """Logs what is reported, one line each."""
 
     def __init__(self) -> None:
-        self._log = logging.getLogger("proxy.guard")
+        self._log = logging.getLogger("proxy")
 
     def __call__(self, event: str, /, **fields: object) -> None:
         """See `proxy.guard.reporting.Report`."""
-        self._log.log(logging.DEBUG if event in _QUIET else logging.INFO, event, extra=fields)
+        self._log.log(_LEVELS.get(event, logging.INFO), event, extra=fields)

@@ -88,6 +88,7 @@ LIVE: list[tuple[str, str, Any, Callable[[Running], Any]]] = [
     ("client", "head_timeout", 7.0, lambda proxy: proxy.server.rules.head_timeout),
     ("client", "body_rate", 7, lambda proxy: proxy.server.rules.body_rate),
     ("drain", "timeout", 7.0, lambda proxy: proxy.guard.drain.timeout),
+    ("log", "slow_after", 7.0, lambda proxy: proxy.observer.slow_after),
     ("ownership", "settle_timeout", 7.0, lambda proxy: proxy.guard.live.now.settle_timeout),
     ("ownership", "answer_timeout", 7.0, lambda proxy: proxy.guard.live.now.answer_timeout),
     ("ownership", "answer_gap", 7.0, lambda proxy: proxy.guard.live.now.answer_gap),

@@ -26,7 +26,7 @@ def _complaint(tmp_path: Path, text: str, **environ: str) -> str:
         ("port: 1\n", "guard.yaml:1: there is no setting port; did you mean listen.port?"),
         (
             "log:\n  colour: true\n",
-            "guard.yaml:2: there is no setting log.colour; known here: format, level",
+            "guard.yaml:2: there is no setting log.colour; known here: format, level, slow_after",
         ),
         (
             "listen:\n  tls: {cert: /dev/null}\n",

@@ -56,3 +56,13 @@ async def test_the_page_is_told_where_it_is(play: Play, release: str) -> None:
     assert alone == {"release": release, "direct": stage.backend.url, "guarded": None, "csrf_token": None}
     stage.backend.guarded = "http://127.0.0.1:1"
     assert (await stage.client.get("/demo/config.json")).json["guarded"] == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(("claimed", "status"), [("8.8.8.8", 403), ("10.0.0.1", 200), ("", 200)])
+async def test_who_is_local_goes_by_what_is_claimed_on_old_releases(
+    play: Play, release: str, claimed: str, status: int
+) -> None:
+    """F9."""
+    client = (await play(release)).client
+    reply = await client.call("POST", "/api/onboarding/probe", X_Forwarded_For=claimed)
+    assert reply.status == (200 if release == LATER else status)

@@ -14,8 +14,8 @@ from tests.support.virtual_time import in_virtual_time
 if TYPE_CHECKING:
     from proxy.guard.backend import Backend
 
-ENABLED = Answer(200, b"OK", (), b'{"auth_enabled": true}')
-DISABLED = Answer(200, b"OK", (), b'{"auth_enabled": false}')
+ENABLED = Answer(200, b"OK", (), b'{"auth_enabled": true, "logged_in": false}')
+DISABLED = Answer(200, b"OK", (), b'{"auth_enabled": false, "logged_in": false}')
 UNREADABLE = Answer(404, b"", (), b"{}")
 
 

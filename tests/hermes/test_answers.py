@@ -8,18 +8,20 @@ import pytest
 from proxy.core.records import Ending, Slot
 from proxy.hermes.answers import (
     Conflict,
+    Login,
     Runs,
     Started,
     StatusAnswer,
     is_missing,
-    read_auth_enabled,
     read_cancel,
+    read_login,
     read_runs,
     read_server_start,
     read_start,
     read_status,
     refused_cancel,
     stale_cancel,
+    tells_server_start,
 )
 
 RUBBISH = [b"", b"<html>", b"[]", b"null", b"7", b'"text"', b"\xff\xfe", b"{}", b"[" * 200_000, b"9" * 5000]
@@ -38,6 +40,8 @@ def test_an_answer_of_another_shape_teaches_nothing(status: int, body: bytes) ->
     assert read_status(status, body) is None
     assert read_runs(status, body) is None
     assert read_server_start(status, body, 10) is None
+    assert read_login(status, body) is None
+    assert not tells_server_start(body)
 
 
 # -- starts ---------------------------------------------------------------------------------------
@@ -234,14 +238,21 @@ def test_somebody_works_named_or_not(runs: Runs, is_empty: bool) -> None:  # noq
     assert runs.is_empty is is_empty
 
 
-@pytest.mark.parametrize("enabled", [True, False])
-def test_whether_a_login_is_asked_for(enabled: bool) -> None:  # noqa: FBT001 - a parameter
-    assert read_auth_enabled(200, json.dumps({"auth_enabled": enabled, "logged_in": False}).encode()) is enabled
+# -- logins ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [(404, b'{"auth_enabled": true}'), (200, b""), (200, b"[]"), (200, b"{}"), (200, b'{"auth_enabled": "yes"}')],
-)
-def test_whether_a_login_is_asked_for_is_unknown_from_any_other_answer(status: int, body: bytes) -> None:
-    assert read_auth_enabled(status, body) is None
+def test_whether_a_login_is_needed_and_there_is_one() -> None:
+    old = answer(auth_enabled=True, logged_in=False)
+    new = answer(auth_enabled=False, logged_in=False, oidc_enabled=False)
+    assert read_login(200, old) == Login(needed=True, done=False, knows_oidc=False)
+    assert read_login(200, new) == Login(needed=False, done=False, knows_oidc=True)
+
+
+@pytest.mark.parametrize("fields", [{"auth_enabled": True}, {"logged_in": True}, {"auth_enabled": 1, "logged_in": 0}])
+def test_a_login_status_of_another_shape_says_nothing(fields: dict[str, object]) -> None:
+    assert read_login(200, answer(**fields)) is None
+
+
+def test_a_later_release_tells_when_its_process_began() -> None:
+    assert tells_server_start(answer(server_started_at=1.0))
+    assert not tells_server_start(answer(uptime_seconds=1.0))

@@ -23,6 +23,7 @@ from proxy.app import compose
 from proxy.config import OwnershipSettings, Settings
 from proxy.guard.tasks import Tasks
 from proxy.hermes.contract import OpenStream
+from proxy.http.account import Account
 from proxy.http.message import RequestHead
 from proxy.ops.receipts import Receipts
 from proxy.ops.verify import verify
@@ -169,7 +170,10 @@ class Shell(RuleBasedStateMachine):
         tab = Tab(stream_id, self.loop.time())
         downstream = SimpleNamespace(discard_input=lambda: None)
         head = _head("GET", f"/api/chat/stream?stream_id={stream_id}")
-        request: Any = SimpleNamespace(head=lambda: head, body=lambda: None, downstream=downstream, tab=tab)
+        account = Account(self.loop.time)
+        request: Any = SimpleNamespace(
+            head=lambda: head, body=lambda: None, downstream=downstream, account=account, tab=tab
+        )
         self.tabs[tab] = self._spawn(self.handler.relays.relay(request, OpenStream(stream_id)))
 
     @precondition(lambda self: self.tabs)

@@ -110,8 +110,66 @@ def test_text_is_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
     assert "relay_ended" in text
     assert "terminal event" in text
     assert ID not in text
-    with pytest.raises(ValueError, match="Expecting value"):
+    with pytest.raises(ValueError, match="Extra data"):
         json.loads(text)
+
+
+def test_a_line_begins_with_when_how_grave_and_what(capsys: pytest.CaptureFixture[str]) -> None:
+    """And goes on as it was reported, so that lines can be read below each other."""
+    configure("json", "info")
+    LogReport()("request_ended", method="GET", path="/", status=200, error=None)
+
+    (line,) = lines(capsys)
+    assert list(line) == ["timestamp", "level", "event", "method", "path", "status", "error"]
+
+
+def test_text_leaves_out_what_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("console", "info")
+    LogReport()("request_ended", method="GET", path="/", status=200, error=None)
+
+    assert capsys.readouterr().err.rstrip().endswith("method=GET path=/ status=200")
+
+
+def test_what_is_slow_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("json", "warning")
+    LogReport()("request_ended")
+    LogReport()("request_slow")
+
+    (line,) = lines(capsys)
+    assert (line["event"], line["level"]) == ("request_slow", "warning")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_only_a_terminal_is_given_colours(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,  # noqa: FBT001 - a test's parameter
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    configure("console", "info")
+    LogReport()("relay_ended")
+
+    assert ("\x1b[" in capsys.readouterr().err) == terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_traceback_shows_code_and_no_variables(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,  # noqa: FBT001 - a test's parameter
+) -> None:
+    """Whatever structlog finds installed that would show them."""
+    cookie = "secret" * 2
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    configure("console", "info")
+    try:
+        cookie.index("none")
+    except ValueError:
+        logging.getLogger("proxy").exception("it failed")
+
+    text = capsys.readouterr().err
+    assert 'cookie.index("none")' in text
+    assert cookie not in text
 
 
 @pytest.mark.parametrize(("terminal", "log_format"), [(True, "console"), (False, "json")])

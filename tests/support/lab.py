@@ -199,6 +199,19 @@ class Lab:
         self.trace.append(json.dumps({"t": asyncio.get_running_loop().time(), "event": event, **fields}))
         self.changed.set()
 
+    def notice(self, event: str, /, **fields: object) -> None:
+        """Takes note of what is no report of the guard's."""
+        self.notices(event, **fields)
+        self.changed.set()
+
+    async def ended(self, call: str, count: int = 1) -> list[dict[str, object]]:
+        """What became of every request of that call, once there are so many."""
+        async with asyncio.timeout(PATIENCE):
+            while len(told := [said for said in self.notices.of("request_ended") if said["call"] == call]) < count:
+                self.changed.clear()
+                await self.changed.wait()
+        return told
+
     async def until_reported(self, event: str, count: int = 1) -> None:
         async with asyncio.timeout(PATIENCE):
             while len(self.reported(event)) < count:

@@ -26,6 +26,7 @@ from proxy.http.upstream import Upstream
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from proxy.http.observer import Observer
     from proxy.http.request import Request
 
 PATIENCE = 5.0
@@ -230,6 +231,7 @@ async def start(backend: Listener) -> AsyncIterator[Start]:
             bounds: Mapping[Lane, int] = DEFAULT_BOUNDS,
             lane_wait: float = 5.0,
             upstream: Mapping[str, Any] | None = None,
+            observer: Observer | None = None,
             **rules: Any,
         ) -> Proxied:
             origin = url if isinstance(url, Origin) else Origin.parse(url or backend.url)
@@ -238,7 +240,7 @@ async def start(backend: Listener) -> AsyncIterator[Start]:
             async def handler(request: Request) -> web.StreamResponse:
                 return await handle(request, asked)
 
-            served = Server(handler, Rules(**rules))
+            served = Server(handler, Rules(**rules), observer=observer)
             listening = await listen(served, "127.0.0.1", 0)
             port = listening.sockets[0].getsockname()[1]
             proxied = Proxied(asked, served, port, [])

@@ -1,0 +1,83 @@
+"""A whole check, as data, and as scripts get it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from proxy.check.evidence import Evidence
+from proxy.check.facts import FACTS, Fact
+from proxy.check.findings import NOTE, Finding
+from proxy.check.judging import judge
+from proxy.config import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was seen, and what there is to know about it."""
+
+    seen: Evidence
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def of(cls, settings: Settings, seen: Evidence) -> "Report":
+        """The report on a deployment."""
+        return cls(seen, tuple(judge(settings, seen)))
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether nothing has to be done; notes are only worth knowing."""
+        return all(finding.severity is NOTE for finding in self.findings)
+
+    def facts(self) -> Iterator[tuple[Fact, Literal["yes", "no", "perhaps"]]]:
+        """Every fact about Hermes, and whether it holds for the releases that this one may be."""
+        if self.seen.is_hermes:
+            for fact in FACTS:
+                holds = fact.releases.holds_for(self.seen.release)
+                yield fact, "perhaps" if holds is None else "yes" if holds else "no"
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """As ``check --json`` prints it; config/README.md describes it. What was not seen is null."""
+    return {
+        "fine": report.is_fine,
+        "backend": _backend(report.seen),
+        "calls": [
+            {
+                "call": one.question.call,
+                "request": f"{one.question.method} {one.question.target.partition('?')[0]}",
+                "outcome": one.outcome.name.lower(),
+                "answer": one.answer,
+            }
+            for one in report.seen.tried
+        ],
+        "facts": [
+            {"fact": fact.number, "applies": applies, "hermes": fact.says, "proxy": fact.remedy}
+            for fact, applies in report.facts()
+        ],
+        "findings": [
+            {
+                "code": finding.code,
+                "severity": finding.severity.value,
+                "what": finding.what,
+                "why": finding.why,
+                "todo": finding.todo,
+            }
+            for finding in report.findings
+        ],
+    }
+
+
+def _backend(seen: Evidence) -> dict[str, Any]:
+    streaming = seen.streaming
+    return {
+        "reachable": seen.unreachable is None,
+        "is_hermes": seen.is_hermes,
+        "release": str(seen.release) if seen.is_hermes else None,
+        "release_is_said": seen.said is not None,
+        "login_needed": seen.login.needed if seen.login else None,
+        "logged_in": seen.login.done if seen.login else None,
+        "forwarded_for": seen.forwarded.value if seen.forwarded else None,
+        "first_event_after": round(streaming.first_bytes, 3) if streaming and streaming.first_bytes else None,
+        "event_stream_encoding": streaming.encoding if streaming else None,
+        "clock_ahead": round(seen.skew, 1) if seen.skew is not None else None,
+    }

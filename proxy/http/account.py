@@ -1,0 +1,114 @@
+"""What one request comes to: noted by whoever learns it, and told once the request has ended."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Literal
+
+from proxy.http.errors import BackendError
+from proxy.http.writer import PeerStalledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from proxy.http.errors import ProxyError
+
+Who = Literal["proxy", "backend", "browser"]
+
+_current: ContextVar[Account | None] = ContextVar("account", default=None)
+
+
+class Account:
+    """One request's account.
+
+    Args:
+        clock: Monotonic seconds.
+
+    Attributes:
+        began: When the request did.
+        call: What it asks for, in the words of whoever knows the backend's calls.
+        verdict: What was decided about it, if anything was.
+        cancel: The id of the cancel that it is or shares.
+        status: Of the head that went out; None before.
+        sent: Bytes of body written to the browser.
+        lasting: Whether the answer lasts for as long as the browser stays, so that lasting is not being slow.
+        left: Whether the browser left before the answer was complete.
+        ended_by: Who said the last word: whoever's the answer is, or broke it off.
+        error: The code of what went wrong.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.began = clock()
+        self.call = "Refused"
+        self.verdict: str | None = None
+        self.cancel: str | None = None
+        self.status: int | None = None
+        self.sent = 0
+        self.lasting = False
+        self.left = False
+        self.ended_by: Who = "proxy"
+        self.error: str | None = None
+        self._clock = clock
+        self._waited = 0.0
+        self._waiting_since = 0.0
+        self._asks = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return self._clock() - self.began
+
+    @property
+    def backend(self) -> float:
+        """Seconds of these in which the head of an answer was waited for; while two are, they count once."""
+        return self._waited + (self._clock() - self._waiting_since if self._asks else 0.0)
+
+    def wrote(self, size: int, _in_all: int) -> None:
+        """More of the body was written (aiohttp's ``on_body_write``)."""
+        self.sent += size
+
+    def fail(self, cause: BaseException | None, error: ProxyError) -> None:
+        """The request failed for a cause, which the browser would be told as this error."""
+        if isinstance(cause, PeerStalledError):
+            self.error, self.ended_by = "browser_stalled", "proxy"
+        elif isinstance(cause, ConnectionError):
+            self.left = True
+        else:
+            self.error, self.ended_by = error.code, "backend" if isinstance(error, BackendError) else "proxy"
+
+    def ask(self) -> None:
+        """The backend is being asked from now on."""
+        if not self._asks:
+            self._waiting_since = self._clock()
+        self._asks += 1
+
+    def hear(self) -> None:
+        """It has answered, or will not."""
+        self._asks -= 1
+        if not self._asks:
+            self._waited += self._clock() - self._waiting_since
+
+    def open(self) -> None:
+        """What is asked in this task, and in those that it starts, is asked for this request."""
+        _current.set(self)
+
+
+def work_for_nobody() -> None:
+    """What this task asks is asked for no request, although it was started while one was carried out."""
+    _current.set(None)
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Time in here is spent waiting for the head of the backend's answer."""
+    account = _current.get()
+    if account is None:
+        yield
+        return
+    account.ask()
+    try:
+        yield
+        account.ended_by = "backend"
+    finally:
+        account.hear()

@@ -1,0 +1,27 @@
+"""Every fact about Hermes, for the releases for which it holds."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from proxy.check.facts import FACTS
+from proxy.hermes.releases import Span
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_they_are_those_of_the_readme() -> None:
+    listed = re.findall(r"^\| (F\d+) \|", README.read_text(), re.MULTILINE)
+    assert [fact.number for fact in FACTS] == listed
+
+
+@pytest.mark.parametrize(
+    ("release", "missing"),
+    [((0, 51, 195), {"F2", "F7"}), ((0, 51, 265), {"F2", "F7"}), ((0, 51, 400), {"F1", "F7"}), ((0, 52, 262), {"F1"})],
+)
+def test_a_release_has_its_own(release: tuple[int, int, int], missing: set[str]) -> None:
+    found = Span(release, (*release[:2], release[2] + 1))
+    holds = {fact.number: fact.releases.holds_for(found) for fact in FACTS}
+    assert {number for number, it_does in holds.items() if it_does is False} == missing
+    assert None not in holds.values()
