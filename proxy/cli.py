@@ -10,14 +10,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
 
 from proxy import __version__
-from proxy.config import Settings, UserError, load
+from proxy.config import Settings, UserError, changed, load
 from proxy.ops.verify import Findings, TraceFileError, verify_files
 
 NAME: Final = "hermes-stream-guard"
@@ -70,13 +71,14 @@ def main() -> None:
 @_config
 @_upstream
 @_listen
-def serve(config: Path | None, upstream: str | None, listen: str | None) -> None:
-    """Run the proxy in front of Hermes until SIGTERM or SIGINT."""
-    settings = load(config, upstream=upstream, listen=listen)
+def serve(config: Path | None, upstream: str | None, listen: str | None) -> int:
+    """Run the proxy in front of Hermes until SIGTERM or SIGINT; SIGHUP reads the settings again."""
+    again = partial(load, config, upstream=upstream, listen=listen)
+    settings = again()
     # Here, not above: `check` should not take the time to load a server that it does not start.
     from proxy import app  # noqa: PLC0415
 
-    _run(settings, lambda started: app.serve(settings, started=started))
+    return _run(settings, lambda started: app.serve(settings, load=again, file=config, started=started))
 
 
 @main.command()
@@ -88,12 +90,12 @@ def serve(config: Path | None, upstream: str | None, listen: str | None) -> None
     help="Whose habits the embedded Hermes has.",
 )
 @_listen
-def demo(release: str, listen: str | None) -> None:
+def demo(release: str, listen: str | None) -> int:
     """Run the proxy in front of an embedded Hermes, with a page to try Stop on."""
     settings = load(listen=listen)
     from proxy import app  # noqa: PLC0415 - as in serve
 
-    _run(settings, lambda started: app.demo(release, settings, started=started))
+    return _run(settings, lambda started: app.demo(release, settings, started=started))
 
 
 @main.command()
@@ -135,8 +137,11 @@ def _shorten(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def _run(settings: Settings, work: Callable[[_Announce], Coroutine[Any, Any, None]]) -> None:
+def _run(settings: Settings, work: Callable[[_Announce], Coroutine[Any, Any, int]]) -> int:
     """Run until it ends; ``work`` says so once it listens.
+
+    Returns:
+        The exit code.
 
     Raises:
         UserError: It cannot listen where the settings say.
@@ -152,7 +157,7 @@ def _run(settings: Settings, work: Callable[[_Announce], Coroutine[Any, Any, Non
     click.echo(f"{NAME} {__version__} on {loop_name}", err=True)
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(work(started))
+            return runner.run(work(started))
     except OSError as error:
         if listening:
             raise
@@ -180,25 +185,12 @@ def _as_json(config: Path | None, settings: Settings) -> str:
 
 
 def _as_text(config: Path | None, settings: Settings) -> str:
-    defaults = dict(_flat(Settings().model_dump(mode="json")))
-    changed = [
-        f"  {name}: {json.dumps(value)}"
-        for name, value in _flat(settings.model_dump(mode="json"))
-        if name not in defaults or defaults[name] != value
-    ]
+    others = [f"  {path}: {json.dumps(value)}" for path, value in changed(Settings(), settings).items()]
     return "\n".join(
         [
             f"The configuration can be used ({config or 'no file'}).",
             f"Browsers connect to {settings.listen.url}; Hermes is {settings.upstream.url}.",
-            "Changed from the default:" if changed else "Every setting has its default.",
-            *changed,
+            "Changed from the default:" if others else "Every setting has its default.",
+            *others,
         ]
     )
-
-
-def _flat(section: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value

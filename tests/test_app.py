@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from proxy.app import demo, running, serve
 from proxy.config import LaneSettings, ListenSettings, Settings, TlsSettings, TraceSettings, UpstreamSettings, UserError
 from proxy.demo import Backend
 from proxy.http.lanes import Lane
-from proxy.ops import log
+from proxy.ops import log, systemd
 from tests.support.lab import FAST, PATIENCE, Browser, Lab
 
 ANYWHERE = ListenSettings(port=0)
@@ -55,6 +56,9 @@ class Command:
     def __init__(self) -> None:
         self.said: list[str] = []
         self._started = asyncio.Event()
+
+    def serve(self, settings: Settings) -> asyncio.Task[int]:
+        return asyncio.create_task(serve(settings, load=lambda: settings, started=self.announce))
 
     def announce(self, line: str) -> None:
         self.said.append(line)
@@ -100,6 +104,35 @@ async def test_it_listens_on_a_unix_socket(backend: Backend, tmp_path: Path) -> 
     ):
         assert proxy.url == f"unix://{path}"
         assert await whether_authenticated(session, "http://hermes") is False
+
+
+async def test_it_listens_on_sockets_that_it_was_given(
+    backend: Backend, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """In place of where the settings say; they stay open for whoever comes after it."""
+    local = socket.socket(socket.AF_UNIX)
+    local.bind(str(tmp_path / "given.sock"))
+    local.listen()
+    for given in (socket.create_server(("127.0.0.1", 0)), local):
+        name = given.getsockname()
+        async with running(in_front_of(backend), nobody, sockets=[given.dup()]) as proxy:
+            if given is local:
+                assert proxy.url == f"unix://{name}"
+            else:
+                assert proxy.url == f"http://127.0.0.1:{name[1]}"
+                assert await whether_authenticated(session, proxy.url) is False
+        with socket.socket(given.family) as waiting:
+            waiting.connect(name)
+        given.close()
+
+
+async def test_what_it_cannot_listen_on_is_an_error(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    monkeypatch.setattr(systemd, "FIRST_SOCKET", 999)
+
+    with pytest.raises(UserError, match="descriptor 999, given by LISTEN_FDS"):
+        await Command().serve(in_front_of(backend))
 
 
 async def test_a_port_that_is_taken_is_an_error(backend: Backend) -> None:
@@ -180,7 +213,7 @@ async def test_it_serves_until_it_is_told_to_stop(
 ) -> None:
     command = Command()
     settings = in_front_of(backend)
-    serving = asyncio.create_task(serve(settings, started=command.announce))
+    serving = command.serve(settings)
     await command.started()
     (line,) = command.said
     url = line.rpartition(" on ")[2]
@@ -190,7 +223,7 @@ async def test_it_serves_until_it_is_told_to_stop(
     os.kill(os.getpid(), number)
 
     async with asyncio.timeout(PATIENCE):
-        await serving
+        assert await serving == 0
     with pytest.raises(aiohttp.ClientConnectorError):
         await whether_authenticated(session, url)
 
@@ -202,7 +235,7 @@ async def test_it_keeps_a_trace_where_it_is_told_to(
     path = tmp_path / "trace.jsonl"
     command = Command()
     settings = in_front_of(backend).model_copy(update={"trace": TraceSettings(path=path)})
-    serving = asyncio.create_task(serve(settings, started=command.announce))
+    serving = command.serve(settings)
     await command.started()
     lab = Lab(backend, session)
     lab.browser = Browser(command.said[0].rpartition(" on ")[2], session)
@@ -223,17 +256,16 @@ async def test_a_trace_that_cannot_be_written_is_an_error(backend: Backend, tmp_
     trace = TraceSettings(path=tmp_path / "missing" / "trace.jsonl")
 
     with pytest.raises(UserError, match=r"trace\.path: .*cannot be written"):
-        await serve(in_front_of(backend).model_copy(update={"trace": trace}))
+        await Command().serve(in_front_of(backend).model_copy(update={"trace": trace}))
 
 
-@pytest.mark.parametrize("command", [serve, demo])
+@pytest.mark.parametrize("command", [partial(serve, load=Settings), partial(demo, "v0.52.262")], ids=["serve", "demo"])
 async def test_without_its_c_extensions_it_does_not_run(monkeypatch: pytest.MonkeyPatch, command: Any) -> None:
     """The person at the command line is told, in a sentence."""
     monkeypatch.setenv("AIOHTTP_NO_EXTENSIONS", "1")
-    release = ("v0.52.262",) if command is demo else ()
 
     with pytest.raises(UserError, match="AIOHTTP_NO_EXTENSIONS is set"):
-        await command(*release, Settings(listen=ANYWHERE))
+        await command(Settings(listen=ANYWHERE))
 
 
 async def test_a_demo_is_a_backend_and_the_proxy_in_front_of_it(session: aiohttp.ClientSession) -> None:

@@ -34,19 +34,23 @@ class _App(ModuleType):
         self.loop = ""
         self.refuses: BaseException | None = None
         self.breaks: BaseException | None = None
+        self.again: dict[str, Any] = {}
+        self.exits = 0
 
-    async def serve(self, settings: Settings, *, started: Started) -> None:
+    async def serve(self, settings: Settings, *, started: Started, **again: Any) -> int:
         self.settings = settings
+        self.again = again
         self.loop = type(asyncio.get_running_loop()).__module__
         if self.refuses:
             raise self.refuses
         started(f"listening on {settings.listen.url}")
         if self.breaks:
             raise self.breaks
+        return self.exits
 
-    async def demo(self, release: str, settings: Settings, *, started: Started) -> None:
+    async def demo(self, release: str, settings: Settings, *, started: Started) -> int:
         self.release = release
-        await self.serve(settings, started=started)
+        return await self.serve(settings, started=started)
 
 
 @pytest.fixture
@@ -84,6 +88,23 @@ def test_serve_runs_the_proxy_with_its_settings(app: _App, tmp_path: Path) -> No
     assert app.settings.relay.buffer == 2 << 20
     assert app.settings.upstream.url == "http://a"
     assert "listening on http://[::1]:1\n" in result.stderr
+
+
+def test_serve_can_read_its_settings_again(app: _App, tmp_path: Path) -> None:
+    """From the same file and flags, and what stands there by then."""
+    file = tmp_path / "guard.yaml"
+    file.write_text("relay: {buffer: 2MiB}\n")
+    _run("serve", f"--config={file}", "--upstream=http://a")
+    file.write_text("relay: {buffer: 3MiB}\n")
+    settings = app.again["load"]()
+    assert app.again["file"] == file
+    assert (settings.relay.buffer, settings.upstream.url) == (3 << 20, "http://a")
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_it_exits_as_the_proxy_did(app: _App, command: str) -> None:
+    app.exits = 143
+    assert _run(command).exit_code == 143
 
 
 def test_serve_needs_nothing(app: _App) -> None:

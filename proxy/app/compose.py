@@ -7,12 +7,13 @@ from proxy.config import Settings
 from proxy.core.effects import EndRelays, Settled, WatchSettling
 from proxy.guard.backend import Backend, Liveness
 from proxy.guard.cancel import CancelGuard
+from proxy.guard.drain import Drain
 from proxy.guard.handler import Handler
 from proxy.guard.limits import Limits, Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.relay import RelayGuard
 from proxy.guard.relays import Relays
-from proxy.guard.reporting import Report
+from proxy.guard.reporting import Report, unheard
 from proxy.guard.settling import Settling
 from proxy.guard.slots import Slots
 from proxy.guard.start import StartGuard
@@ -31,8 +32,10 @@ class Guard:
 
     handler: Handler
     live: Live
+    store: MemoryStore
     ownership: Ownership
     relays: Relays
+    drain: Drain
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -52,8 +55,16 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Receipts, report: Report) -> Guard:
-    """The guard, on the running loop."""
+def compose(  # noqa: PLR0913 - what it is made of that others hold as well
+    settings: Settings,
+    upstream: Upstream,
+    tasks: Tasks,
+    receipts: Receipts,
+    *,
+    report: Report,
+    notice: Report = unheard,
+) -> Guard:
+    """The guard, on the running loop; `report` is told what it does, and `notice` what becomes of the whole."""
     clock = asyncio.get_running_loop().time
     live = Live(limits_of(settings))
     store = MemoryStore(clock, sessions=settings.ownership.sessions, forget_after=settings.ownership.forget_after)
@@ -72,14 +83,16 @@ def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Rece
     ownership.on(EndRelays, lambda effect: relays.revise(effect.stream_id))
     ownership.on(WatchSettling, settling.watch)
     ownership.on(Settled, settled)
+    starts = StartGuard(backend, ownership, tasks, live, report=report)
+    drain = Drain(backend, ownership, relays, starts, tasks, timeout=settings.drain.timeout, notice=notice)
     handler = Handler(
         upstream,
         ownership,
         Liveness(clock, ownership.lose_running),
         cancels,
-        StartGuard(backend, ownership, tasks, live, report=report),
+        starts,
         RelayGuard(upstream, ownership, relays, live, report=report),
         live,
         report,
     )
-    return Guard(handler, live, ownership, relays)
+    return Guard(handler, live, store, ownership, relays, drain)

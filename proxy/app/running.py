@@ -1,14 +1,15 @@
 """A proxy that listens: the guard between a listener and the backend's connections."""
 
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 from proxy.app.compose import Guard, compose
-from proxy.config import Settings
-from proxy.guard.handler import Handler
-from proxy.guard.reporting import Report
+from proxy.config import ListenSettings, Settings
+from proxy.guard.reporting import Report, unheard
 from proxy.guard.tasks import Tasks
+from proxy.http.inherited import Inherited
 from proxy.http.lanes import Lane, Lanes
 from proxy.http.origin import Origin
 from proxy.http.server import Server, listen, listen_unix, tls_context
@@ -27,28 +28,48 @@ class Running:
     guard: Guard
     receipts: Receipts
     lanes: Lanes
+    upstream: Upstream
+    server: Server
+    inherited: Inherited | None
+    """What it listens on, if that is not its own."""
 
 
 @asynccontextmanager
-async def running(settings: Settings, report: Report) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings, report: Report, *, notice: Report = unheard, sockets: Sequence[socket.socket] = ()
+) -> AsyncIterator[Running]:
     """The proxy, listening for as long as the context lasts.
+
+    At its end every relay is given the end of its stream, and other requests get a moment; if the context is left by an
+    exception, all are broken off.
+
+    Args:
+        settings: Where, and how.
+        report: Told what the guard does.
+        notice: Told what happens besides.
+        sockets: To listen on in place of where the settings say.
 
     Raises:
         OSError: it cannot listen where the settings say, or cannot read a certificate.
     """
-    lanes = _lanes(settings)
+    lanes = Lanes(bounds_of(settings), wait=settings.upstream.lane_wait)
     with closing(_upstream(settings, lanes)) as upstream:
         async with Tasks() as tasks:
             receipts = Receipts()
-            guard = compose(settings, upstream, tasks, receipts, report)
-            async with _listening(settings, guard.handler) as url:
-                yield Running(url, guard, receipts, lanes)
+            guard = compose(settings, upstream, tasks, receipts, report=report, notice=notice)
+            server = Server(
+                guard.handler,
+                trusted_proxies=settings.client.trusted_proxies,
+                patience=settings.relay.stall_timeout,
+            )
+            async with _finishing(server, guard), _listening(settings, server, sockets) as (url, inherited):
+                yield Running(url, guard, receipts, lanes, upstream, server, inherited)
 
 
-def _lanes(settings: Settings) -> Lanes:
+def bounds_of(settings: Settings) -> dict[Lane, int]:
+    """The sizes of the lanes, as the settings have them."""
     bounds = settings.upstream.lanes
-    slots = {Lane.CONTROL: bounds.control, Lane.CALLS: bounds.calls, Lane.RELAYS: bounds.relays}
-    return Lanes(slots, wait=settings.upstream.lane_wait)
+    return {Lane.CONTROL: bounds.control, Lane.CALLS: bounds.calls, Lane.RELAYS: bounds.relays}
 
 
 def _upstream(settings: Settings, lanes: Lanes) -> Upstream:
@@ -61,20 +82,35 @@ def _upstream(settings: Settings, lanes: Lanes) -> Upstream:
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, handler: Handler) -> AsyncIterator[str]:
-    where = settings.listen
-    server = Server(handler, trusted_proxies=settings.client.trusted_proxies, patience=settings.relay.stall_timeout)
-    if where.unix is not None:
-        listener = await listen_unix(server, where.unix)
-        url = where.url
-    else:
-        tls = tls_context(where.tls.cert, where.tls.key) if where.tls else None
-        listener = await listen(server, where.host, where.port, tls=tls)
-        port = listener.sockets[0].getsockname()[1]
-        url = where.model_copy(update={"port": port}).url
+async def _finishing(server: Server, guard: Guard) -> AsyncIterator[None]:
+    grace = 0.0
     try:
-        yield url
+        yield
+        grace = _CLOSING
     finally:
-        listener.close()
-        server.pre_shutdown()  # without it, idle connections would be waited for as well
-        await server.shutdown(_CLOSING)
+        guard.handler.relays.drain()
+        await server.finish(grace)
+
+
+@asynccontextmanager
+async def _listening(
+    settings: Settings, server: Server, sockets: Sequence[socket.socket]
+) -> AsyncIterator[tuple[str, Inherited | None]]:
+    where = settings.listen
+    tls = tls_context(where.tls.cert, where.tls.key) if where.tls else None
+    if sockets:
+        async with Inherited(server, sockets, tls=tls) as inherited:
+            yield _url_of(sockets[0], where), inherited
+    elif where.unix is not None:
+        with closing(await listen_unix(server, where.unix)):
+            yield where.url, None
+    else:
+        with closing(await listen(server, where.host, where.port, tls=tls)) as listener:
+            port = listener.sockets[0].getsockname()[1]
+            yield where.model_copy(update={"port": port}).url, None
+
+
+def _url_of(sock: socket.socket, where: ListenSettings) -> str:
+    name = sock.getsockname()
+    place = {"unix": name} if sock.family is socket.AF_UNIX else {"host": name[0], "port": name[1], "unix": None}
+    return where.model_copy(update=place).url

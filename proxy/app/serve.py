@@ -1,18 +1,20 @@
-"""Running the proxy as the commands ``serve`` and ``demo`` do, until a signal ends it."""
+"""Running the proxy as the commands ``serve`` and ``demo`` do."""
 
 import asyncio
-import logging
-import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+from proxy.app.lifecycle import attended, drained, until_signalled
+from proxy.app.reload import Reload
 from proxy.app.running import running
 from proxy.config import Settings, UserError
 from proxy.demo import Backend as DemoBackend
 from proxy.demo import Pace
 from proxy.guard.reporting import Report
 from proxy.http.speedups import require_speedups
-from proxy.ops import log
+from proxy.ops import log, systemd
 from proxy.ops.trace import Trace, fan_out
 
 _DEAF = 0.3
@@ -21,25 +23,42 @@ _DEAF = 0.3
 Announce = Callable[[str], None]
 
 
-async def serve(settings: Settings, *, started: Announce | None = None) -> None:
-    """Runs the proxy until SIGTERM or SIGINT.
+async def serve(
+    settings: Settings, *, load: Callable[[], Settings], file: Path | None = None, started: Announce | None = None
+) -> int:
+    """Runs the proxy until SIGTERM or SIGINT, and drains it then; a second one ends it at once.
 
     Args:
         settings: Where, and how.
+        load: Reads them again, at SIGHUP and when they change.
+        file: Where they are, if that is to be watched.
         started: Told in one line what runs, once it listens.
+
+    Returns:
+        The exit code.
 
     Raises:
         OSError: it cannot listen where the settings say.
         UserError: something of its environment is missing.
     """
     _prepare(settings)
-    async with _reporting(settings) as report, running(settings, report) as proxy:
-        if started is not None:
-            started(f"guarding {settings.upstream.url} on {proxy.url}")
-        await _until_told_to_stop()
+    sockets = _inherited_sockets()
+
+    async def life(told_to_end: asyncio.Event) -> None:
+        notice = log.LogReport()
+        async with (
+            _reporting(settings) as (report, trace),
+            running(settings, report, notice=notice, sockets=sockets) as proxy,
+            attended(proxy, Reload(load, settings, proxy, trace, notice=notice), file),
+        ):
+            if started is not None:
+                started(f"guarding {settings.upstream.url} on {proxy.url}")
+            await drained(proxy, told_to_end)
+
+    return await until_signalled(life)
 
 
-async def demo(release: str, settings: Settings, *, started: Announce | None = None) -> None:
+async def demo(release: str, settings: Settings, *, started: Announce | None = None) -> int:
     """Runs the embedded backend, the proxy in front of it, and a page to try both on, until SIGTERM or SIGINT.
 
     Args:
@@ -47,21 +66,28 @@ async def demo(release: str, settings: Settings, *, started: Announce | None = N
         settings: For the proxy; its upstream is the embedded backend.
         started: Told the addresses.
 
+    Returns:
+        The exit code.
+
     Raises:
         OSError: it cannot listen where the settings say.
         UserError: something of its environment is missing.
     """
     _prepare(settings)
-    async with DemoBackend(release, pace=Pace(deaf=_DEAF)) as backend:
-        upstream = settings.upstream.model_copy(update={"url": backend.url})
-        settings = settings.model_copy(update={"upstream": upstream})
-        async with _reporting(settings) as report, running(settings, report) as proxy:
-            backend.guarded = proxy.url
-            if started is not None:
-                started(f"Hermes' habits of {release}; open either and press Stop, then Send:")
-                started(f"  with the proxy     {proxy.url}/")
-                started(f"  without the proxy  {backend.url}/")
-            await _until_told_to_stop()
+
+    async def life(told_to_end: asyncio.Event) -> None:
+        async with DemoBackend(release, pace=Pace(deaf=_DEAF)) as backend:
+            upstream = settings.upstream.model_copy(update={"url": backend.url})
+            guarded = settings.model_copy(update={"upstream": upstream})
+            async with _reporting(settings) as (report, _), running(guarded, report, notice=log.LogReport()) as proxy:
+                backend.guarded = proxy.url
+                if started is not None:
+                    started(f"Hermes' habits of {release}; open either and press Stop, then Send:")
+                    started(f"  with the proxy     {proxy.url}/")
+                    started(f"  without the proxy  {backend.url}/")
+                await drained(proxy, told_to_end)
+
+    return await until_signalled(life)
 
 
 def _prepare(settings: Settings) -> None:
@@ -72,16 +98,24 @@ def _prepare(settings: Settings) -> None:
         raise UserError(str(error)) from error
 
 
+def _inherited_sockets() -> list[socket.socket]:
+    try:
+        by_name = systemd.inherited_sockets()
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return [sock for sockets in by_name.values() for sock in sockets]
+
+
 @asynccontextmanager
-async def _reporting(settings: Settings) -> AsyncIterator[Report]:
-    """The log, and the trace if one is asked for.
+async def _reporting(settings: Settings) -> AsyncIterator[tuple[Report, Trace | None]]:
+    """The log, and with it the trace if one is asked for; and that trace.
 
     Raises:
         UserError: the trace cannot be written.
     """
     path = settings.trace.path
     if path is None:
-        yield log.LogReport()
+        yield log.LogReport(), None
         return
     try:
         trace = Trace(
@@ -94,13 +128,4 @@ async def _reporting(settings: Settings) -> AsyncIterator[Report]:
     except OSError as error:
         raise UserError(f"trace.path: {path} cannot be written ({error.strerror}); name another file") from error
     with trace:
-        yield fan_out(log.LogReport(), trace)
-
-
-async def _until_told_to_stop() -> None:
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
-    logging.getLogger(__name__).info("stopping")
+        yield fan_out(log.LogReport(), trace), trace

@@ -4,13 +4,16 @@
 
 The rooms: ``settings`` (the model), ``units``, ``addresses`` and ``files`` (what a value may be),
 ``sources`` (where values come from, each with its origin), ``loading`` (which source wins, and
-what a person is told), ``schema`` (the JSON Schema for editors), ``errors``.
+what a person is told), ``changes`` (between two of them), ``schema`` (the JSON Schema for
+editors), ``errors``.
 """
 
+from proxy.config.changes import changed
 from proxy.config.errors import SettingsError, UserError
 from proxy.config.loading import load
 from proxy.config.settings import (
     ClientSettings,
+    DrainSettings,
     LaneSettings,
     ListenSettings,
     LogSettings,
@@ -24,6 +27,7 @@ from proxy.config.settings import (
 
 __all__ = [
     "ClientSettings",
+    "DrainSettings",
     "LaneSettings",
     "ListenSettings",
     "LogSettings",
@@ -35,5 +39,6 @@ __all__ = [
     "TraceSettings",
     "UpstreamSettings",
     "UserError",
+    "changed",
     "load",
 ]

@@ -184,6 +184,14 @@ class ClientSettings(_Section):
     X-Forwarded-* headers are passed on; anyone else could claim to be anyone."""
 
 
+class DrainSettings(_Section):
+    """How the proxy ends."""
+
+    timeout: Duration = 30.0
+    """Longest that the end of the process waits for the turns that run to be relayed to theirs; the
+    pages of those that are left reconnect by themselves. 30s is under what systemd grants (90s)."""
+
+
 class LogSettings(_Section):
     """What is logged, and how."""
 
@@ -216,5 +224,6 @@ class Settings(_Section):
     ownership: OwnershipSettings = OwnershipSettings()
     relay: RelaySettings = RelaySettings()
     client: ClientSettings = ClientSettings()
+    drain: DrainSettings = DrainSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()

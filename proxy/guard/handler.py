@@ -88,7 +88,8 @@ class Handler:
             case Cancel(stream_id=stream_id) if stream_id:
                 return await self._cancel(request, stream_id)
             case Start(takes_turn=takes_turn):
-                return await self._start(request, takes_turn=takes_turn)
+                with self.starts.admitted():
+                    return await self._start(request, takes_turn=takes_turn)
             case OpenStream() | SessionChannel() | EventStream():
                 return await self.relays.relay(request, call)
             case Status(stream_id=stream_id):

@@ -16,7 +16,7 @@ from proxy.core.observations import (
     StreamsAdopted,
     TurnStarted,
 )
-from proxy.core.records import SessionRecord, StreamRecord
+from proxy.core.records import SessionRecord, StreamRecord, StreamState
 from proxy.core.transitions import Transition, apply
 from proxy.core.verdicts import CancelVerdict, Forward, judge_cancel
 from proxy.guard.reporting import Report
@@ -98,6 +98,11 @@ class Ownership:
                 break
             record = await self._read(record.moved_to)
         return record
+
+    async def live_streams(self) -> tuple[StreamRecord, ...]:
+        """Every stream that runs or is being cancelled, as far as is believed."""
+        records = await self._store.busy()
+        return tuple(s for record in records for s in record.streams if s.state is not StreamState.ENDED)
 
     async def changed(self, known: SessionRecord) -> SessionRecord:
         """The session's record once it is another than `known`; the caller bounds the wait."""

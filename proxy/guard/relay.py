@@ -40,7 +40,7 @@ class RelayGuard:
         upstream: The backend.
         ownership: Asked and told about chat streams.
         relays: Where open chat relays are counted.
-        live: The limits of every relay that is opened from now on.
+        live: The limits.
         report: Told of relays opened and ended.
     """
 
@@ -59,6 +59,12 @@ class RelayGuard:
         self._live = live
         self._report = report
         self._numbers = count(1)
+        self._open: set[Source] = set()
+
+    def drain(self) -> None:
+        """Ends every open relay, of whatever kind."""
+        for source in tuple(self._open):
+            source.drain()
 
     async def relay(self, request: Request, call: Call) -> web.StreamResponse:
         """Opens what `call` asks for, and passes it on until it is over or the browser leaves."""
@@ -93,6 +99,7 @@ class RelayGuard:
             closed=lambda why: report("upstream_closed", why=why.value if why else None),
         )
         pump = asyncio.create_task(source.run())
+        self._open.add(source)
         try:
             with self._counted(call, source) as tell:
                 async for chunk in subscription.chunks():
@@ -101,6 +108,7 @@ class RelayGuard:
                         tell()
                 await response.write_eof()
         finally:
+            self._open.discard(source)
             if not pump.done():
                 report("browser_left")
             await settle(pump)
@@ -110,10 +118,7 @@ class RelayGuard:
     def _watch(self, call: Call, report: Report) -> Watch:
         match call:
             case OpenStream(stream_id=stream_id):
-                limits = self._live.now
-                return ChatWatch(
-                    stream_id, self._ownership, limits, answer_timeout=limits.answer_timeout, report=report
-                )
+                return ChatWatch(stream_id, self._ownership, self._live, report=report)
             case SessionChannel():
                 return ChannelWatch(self._ownership, report)
             case _:

@@ -44,6 +44,11 @@ class Relays:
         for relay in tuple(self._open.get(stream_id, ())):
             relay.revise()
 
+    @property
+    def total(self) -> int:
+        """How many relays are open, of whatever stream."""
+        return sum(map(len, self._open.values()))
+
     def count(self, stream_id: str) -> int:
         """How many relays of the stream are open."""
         return len(self._open.get(stream_id, ()))

@@ -15,6 +15,10 @@ class Report(Protocol):
         """`event` is a snake_case name; the fields are JSON values without secrets or message text."""
 
 
+def unheard(_event: str, /, **_fields: object) -> None:
+    """A report that nobody takes note of."""
+
+
 @contextmanager
 def failing_open(
     report: Report, step: str, *, passing: type[Exception] | tuple[type[Exception], ...] = (), **about: object

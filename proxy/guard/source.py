@@ -32,6 +32,7 @@ class Over(Enum):
     EOF = "the backend closed it"
     BROKEN = "the backend broke off"
     IDLE = "silence"
+    DRAINED = "the proxy ends"
 
 
 class Source:
@@ -64,6 +65,7 @@ class Source:
         self._closed = closed
         self._heard = self._resumed = clock()
         self._timer: asyncio.Timeout | None = None
+        self._is_drained = False
 
     async def run(self) -> Over:
         """Passes the upstream on until it is over, and says why it is."""
@@ -83,6 +85,11 @@ class Source:
         """Look at what is due again, now; while no timer runs it is about to be looked at anyway."""
         if self._timer is not None and not self._timer.expired():
             self._timer.reschedule(self._clock())
+
+    def drain(self) -> None:
+        """Ends it as if the backend had closed it: its page comes back to whoever is there then."""
+        self._is_drained = True
+        self.revise()
 
     async def _until_over(self) -> tuple[Over, bytes]:
         chunks = self._upstream.chunks()
@@ -106,6 +113,8 @@ class Source:
 
     async def _is_over(self, timer: asyncio.Timeout) -> tuple[Over, bytes] | None:
         """Why and with which last bytes the relay ends now; if it does not, the timer is set."""
+        if self._is_drained:
+            return Over.DRAINED, await self._watch.ending(None)
         now = self._clock()
         due = await self._watch.due(self._resumed)
         if due is not None and now >= due.at:

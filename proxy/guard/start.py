@@ -1,8 +1,11 @@
 """Starts: one at a time in a session, and not before what was cancelled has settled."""
 
 import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
+from typing import Any
 
 from proxy.core.observations import StartConflicted, TurnStarted
 from proxy.core.verdicts import ConflictVerdict, StartVerdict, judge_conflict, judge_start
@@ -15,6 +18,7 @@ from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
 from proxy.hermes import answers
 from proxy.hermes.contract import session_of_start
+from proxy.http.errors import DrainingError
 from proxy.http.message import Answer, Body, RequestHead
 
 _FIRST_PAUSE = 0.05
@@ -31,6 +35,10 @@ class StartGuard:
         tasks: Owns starts, which run though their browser has left (P10).
         live: Says how long a start may be held (P3, P7).
         report: Told of starts held and forwarded.
+
+    Attributes:
+        is_closed: Whether no further start is let in.
+        under_way: How many starts were let in, or run though their browser has left, and are not answered yet.
     """
 
     def __init__(
@@ -49,6 +57,28 @@ class StartGuard:
         self._report = report
         self._turns = Turns()
         self._numbers = count(1)
+        self.is_closed = False
+        self.under_way = 0
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Lets a start in, for as long as the context lasts; one that was let in goes on, whatever begins meanwhile.
+
+        Raises:
+            DrainingError: no start is let in now.
+        """
+        if self.is_closed:
+            raise DrainingError("No new turn can begin now, as the server is about to restart; try again shortly.")
+        with self._counted():
+            yield
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
 
     async def answer(self, head: RequestHead, body: bytes, *, takes_turn: bool) -> Judged:
         """The answer to a start whose body has arrived whole, so that only the answer needs its browser.
@@ -61,7 +91,7 @@ class StartGuard:
         Raises:
             ProxyError: the backend gave none.
         """
-        work = self._carry_out(head, body, takes_turn=takes_turn)
+        work = self._to_its_end(self._carry_out(head, body, takes_turn=takes_turn))
         return await asyncio.shield(self._tasks.spawn(work, "start"))
 
     async def answer_large(self, head: RequestHead, body: Body) -> Judged:
@@ -70,6 +100,11 @@ class StartGuard:
         answer = await self._backend.ask(head, body)
         await self._learn(answer, None)
         return Judged(answer, "forwarded")
+
+    async def _to_its_end(self, start: Coroutine[Any, Any, Judged]) -> Judged:
+        """Counts a start that its browser cannot break off (P10)."""
+        with self._counted():
+            return await start
 
     async def _carry_out(self, head: RequestHead, body: bytes, *, takes_turn: bool) -> Judged:
         session_id: str | None = None

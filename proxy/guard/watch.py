@@ -7,7 +7,8 @@ from typing import Protocol
 
 from proxy.core.observations import StreamEnded, TurnStarted
 from proxy.core.records import Ending, StreamState
-from proxy.core.verdicts import Patience, judge_relay
+from proxy.core.verdicts import judge_relay
+from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.reporting import Report, failing_open
 from proxy.hermes import events
@@ -88,20 +89,17 @@ class ChatWatch:
     Args:
         stream_id: Which.
         ownership: Told what is seen.
-        patience: How long a relay may go on without its terminal event.
-        answer_timeout: Longest that an ending waits for the answer of a cancel under way, in seconds.
+        live: Says how long a relay may go on without its terminal event, and an ending waits for the answer of a cancel
+            under way.
         report: Told the names of the events in each chunk that is passed on or added; knows which relay it is.
     """
 
-    def __init__(
-        self, stream_id: str, ownership: Ownership, patience: Patience, *, answer_timeout: float, report: Report
-    ) -> None:
+    def __init__(self, stream_id: str, ownership: Ownership, live: Live, *, report: Report) -> None:
         self.told = False
         self._stream_id = stream_id
-        self._answer_timeout = answer_timeout
         self._report = report
         self._ownership = ownership
-        self._patience = patience
+        self._live = live
         self._scanner = Scanner()
         self._session_id: str | None = None
         self._opened = self._last_event = ownership.clock()
@@ -115,7 +113,7 @@ class ChatWatch:
             self._last_event = self._ownership.clock()
             passed, end = await self._learn_all(events_seen)
             if any(events.is_ending(event) for event in passed):
-                await self._let_the_answer_come(self._last_event + self._answer_timeout)
+                await self._let_the_answer_come(self._last_event + self._live.now.answer_timeout)
                 self.told = True
             self._report("relay_wrote", events=passed)
             return end
@@ -150,7 +148,7 @@ class ChatWatch:
     async def due(self, resumed: float, /) -> Due | None:
         """As `judge_relay` says of the stream's record."""
         with failing_open(self._report, "judging a relay"):
-            limit = judge_relay(await self._ownership.stream(self._stream_id), self._patience)
+            limit = judge_relay(await self._ownership.stream(self._stream_id), self._live.now)
             if limit is not None:
                 begin = max(self._last_event, resumed) if limit.quiet else self._opened
                 return Due(max(limit.since, begin) + limit.within, limit.ending)

@@ -104,6 +104,11 @@ class Runs:
     unnamed: int
     cancelling: bool
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody works."""
+        return not self.named and not self.unnamed
+
     def slot(self, stream_id: str) -> Slot:
         """What this says of a cancelled stream's worker, if it was asked for after the cancel.
 

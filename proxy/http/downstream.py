@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aiohttp.http import HttpRequestParser, RawRequestMessage
     from aiohttp.streams import StreamReader
 
-    from proxy.http.headers import Network
+    from proxy.http.server import Server
 
 LOOK_AGAIN: Final = 0.05
 """Seconds between looks at the socket of a connection that is not being read (P6)."""
@@ -33,34 +33,24 @@ class Downstream(web.RequestHandler):
     """One browser connection.
 
     Attributes:
-        trusted_proxies: Networks whose ``X-Forwarded-*`` is believed.
-        patience: Seconds to wait for a browser that neither sends nor takes anything.
+        server: Whose it is. What it grants is asked for with every request, as it may change.
         discards_input: Whether what comes in is dropped from now on.
     """
 
-    __slots__ = ("_watch", "discards_input", "patience", "trusted_proxies")
+    __slots__ = ("_watch", "discards_input", "server")
 
-    def __init__(
-        self,
-        manager: web.Server,
-        *,
-        loop: asyncio.AbstractEventLoop,
-        patience: float,
-        trusted_proxies: Sequence[Network],
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(manager, loop=loop, **kwargs)
+    def __init__(self, server: Server, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+        super().__init__(server, loop=loop, **kwargs)
         parser = _RequestParser(cast("HttpRequestParser", self._parser))
         self._parser = cast("HttpRequestParser", parser)
-        self.patience = patience
-        self.trusted_proxies = trusted_proxies
+        self.server = server
         self.discards_input = False
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have the kernel look after a peer that vanishes without a word."""
         super().connection_made(transport)
-        give_up_after(transport, self.patience)
+        give_up_after(transport, self.server.patience)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Cancel the handler (``handler_cancellation``), and stop looking at the socket."""
@@ -105,6 +95,21 @@ class Downstream(web.RequestHandler):
         if not self._body_under_way:
             self._buffer_paused = self._reading_paused = False
             self._resume_transport_reading()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request."""
+        return self._waiter is not None and not self._waiter.done()
+
+    @property
+    def has_served(self) -> bool:
+        """Whether a request has come on it before."""
+        return self._request_count > 0
+
+    def hang_up(self) -> None:
+        """End a WebSocket as if the browser had: the backend may still have its say, and no more."""
+        if self._payload_parser is not None:
+            self._payload_parser.feed_eof()
 
     @property
     def _body_under_way(self) -> bool:

@@ -16,7 +16,8 @@
     │   ├── BackendBrokenError       502  it hung up, or does not speak HTTP
     │   ├── AnswerTooLargeError      502  its answer is over a limit of ours
     │   └── BackendTooSlowError      504  it did not answer in time
-    └── NoCapacityError              503  ours: no slot is free; carries ``retry_after``
+    ├── NoCapacityError              503  ours: no slot is free; carries ``retry_after``
+    └── DrainingError                503  ours: nothing new begins; carries ``retry_after``
 
 Raised before a response head has gone out, each becomes the JSON error that its ``status``,
 ``code`` and sentence spell. Raised afterwards, each aborts the browser's connection: a second
@@ -137,3 +138,15 @@ class NoCapacityError(ProxyError):
     def retry_after(self) -> int:
         """Whole seconds, jittered so that everybody does not come back at once."""
         return self._retry_after
+
+
+class DrainingError(ProxyError):
+    """What runs may come to its end, and nothing new begins."""
+
+    status = 503
+    code = "draining"
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds: it takes as long as the turns that run."""
+        return 5

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from contextlib import asynccontextmanager
 from enum import Enum
 from types import MappingProxyType
@@ -45,24 +46,34 @@ class Lanes:
         wait: Seconds that a request of ``CONTROL`` or ``CALLS`` waits for a slot of its own lane.
             One of ``RELAYS`` does not wait: what holds that lane may hold it for hours.
         jitter: Returns a number in [0, 1).
+
+    Attributes:
+        wait: As above; holds for whoever comes from now on.
     """
 
     def __init__(
         self,
         bounds: Mapping[Lane, int] = DEFAULT_BOUNDS,
         *,
-        wait: float = 5.0,
+        wait: float = 10.0,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._bounds = {lane: bounds[lane] for lane in Lane}
-        self._slots = {lane: asyncio.Semaphore(bound) for lane, bound in self._bounds.items()}
-        self._in_use = dict.fromkeys(Lane, 0)
-        self._wait = wait
+        self.wait = wait
+        self._slots = {lane: _Slots(bounds[lane]) for lane in Lane}
         self._jitter = jitter
 
     def in_use(self, lane: Lane) -> int:
         """How many slots of a lane are taken."""
-        return self._in_use[lane]
+        return self._slots[lane].in_use
+
+    def bound(self, lane: Lane) -> int:
+        """How many slots a lane has."""
+        return self._slots[lane].bound
+
+    def resize(self, bounds: Mapping[Lane, int]) -> None:
+        """Other bounds from now on. What a smaller lane has too many of in use goes on to its end."""
+        for lane, slots in self._slots.items():
+            slots.resize(bounds[lane])
 
     @asynccontextmanager
     async def slot(self, lane: Lane) -> AsyncIterator[None]:
@@ -72,26 +83,67 @@ class Lanes:
             NoCapacityError: there is none: at once for ``RELAYS``, after ``wait`` for the others (P7).
         """
         await self._take(lane)
-        self._in_use[lane] += 1
         try:
             yield
         finally:
-            self._in_use[lane] -= 1
-            self._slots[lane].release()
+            self._slots[lane].give_back()
 
     async def _take(self, lane: Lane) -> None:
         slots = self._slots[lane]
-        if lane is Lane.RELAYS and slots.locked():
+        if lane is Lane.RELAYS and slots.is_full:
             raise self._busy(lane)
         try:
-            async with asyncio.timeout(self._wait):
-                await slots.acquire()
+            async with asyncio.timeout(self.wait):
+                await slots.take()
         except TimeoutError:
             raise self._busy(lane) from None
 
     def _busy(self, lane: Lane) -> NoCapacityError:
         low, high = RETRY_AFTER
         return NoCapacityError(
-            f"All {self._bounds[lane]} connections for {lane.value} are in use; try again shortly.",
+            f"All {self.bound(lane)} connections for {lane.value} are in use; try again shortly.",
             retry_after=low + int(self._jitter() * (high - low + 1)),
         )
+
+
+class _Slots:
+    """A semaphore whose bound may change. First come, first served."""
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        self.in_use = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def is_full(self) -> bool:
+        return self.in_use >= self.bound
+
+    def resize(self, bound: int) -> None:
+        self.bound = bound
+        self._serve()
+
+    async def take(self) -> None:
+        """A slot, once there is one; the caller bounds the wait."""
+        mine = asyncio.get_running_loop().create_future()
+        self._waiting.append(mine)
+        self._serve()
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if not mine.cancelled():  # it was served in the same moment
+                self.give_back()
+            raise
+        finally:
+            self._waiting.remove(mine)
+
+    def give_back(self) -> None:
+        self.in_use -= 1
+        self._serve()
+
+    def _serve(self) -> None:
+        for waiting in self._waiting:
+            if self.is_full:
+                return
+            if not waiting.done():
+                self.in_use += 1
+                waiting.set_result(None)

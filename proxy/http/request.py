@@ -53,7 +53,7 @@ class Request(web.BaseRequest):
     @property
     def client(self) -> str:
         """IP address of the browser, as far as trusted proxies tell."""
-        return client_address(self.raw_headers, peer=self.peer, trusted=self.downstream.trusted_proxies)
+        return client_address(self.raw_headers, peer=self.peer, trusted=self.downstream.server.trusted_proxies)
 
     def head(self) -> RequestHead:
         """What goes on to the backend: end-to-end fields, and who asked."""
@@ -61,7 +61,7 @@ class Request(web.BaseRequest):
             self.raw_headers,
             peer=self.peer,
             secure=self._transport_sslcontext is not None,
-            trusted=self.downstream.trusted_proxies,
+            trusted=self.downstream.server.trusted_proxies,
         )
         return RequestHead(self.method, self.target, headers)
 
@@ -80,13 +80,14 @@ class Request(web.BaseRequest):
         """Whether another request can follow on this connection once this one is answered.
 
         Not with a body still under way, and not after an ``Upgrade``: the parser drops what is
-        pipelined behind one it does not know.
+        pipelined behind one it does not know. And not if the server is about to end.
         """
         return (
             self.keep_alive
             and self._payload.is_eof()
             and not self._message.upgrade
             and not self.downstream.discards_input
+            and not self.downstream.server.is_retiring
         )
 
     def body(self) -> Body | None:
@@ -126,7 +127,7 @@ class Request(web.BaseRequest):
             yield chunk
 
     async def _next_chunk(self) -> bytes:
-        patience = self.downstream.patience
+        patience = self.downstream.server.patience
         try:
             async with asyncio.timeout(patience):
                 return await self._payload.readany()

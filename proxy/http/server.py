@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
     from proxy.http.headers import Network
+
+BACKLOG: Final = 1024
+"""Connections that may wait to be accepted."""
+
+_LOOK_AGAIN: Final = 0.02
+"""Seconds between looks at what is still under way when the server ends."""
+
+_LAST: Final = 0.1
+"""Seconds in which a handler notices that its connection is gone."""
 
 Handler = Callable[[Request], Awaitable[web.StreamResponse]]
 
@@ -40,6 +50,11 @@ class Server(web.Server):
         trusted_proxies: Networks whose ``X-Forwarded-*`` is believed.
         patience: Seconds to wait for a browser that neither sends nor takes anything.
         idle_timeout: Seconds a connection may wait for its next request.
+
+    Attributes:
+        trusted_proxies: As above; holds for the requests that come from now on.
+        patience: The same.
+        is_retiring: Whether every connection ends with the request that is under way on it.
     """
 
     def __init__(
@@ -50,6 +65,10 @@ class Server(web.Server):
         patience: float = 30.0,
         idle_timeout: float = 75.0,
     ) -> None:
+        self.trusted_proxies = tuple(trusted_proxies)
+        self.patience = patience
+        self.is_retiring = False
+
         async def vetted(request: web.BaseRequest) -> web.StreamResponse:
             check_request(request.method, request.version, request.raw_headers)
             return await handler(cast("Request", request))
@@ -58,8 +77,6 @@ class Server(web.Server):
             vetted,
             request_factory=self._request,
             handler_cancellation=True,
-            patience=patience,
-            trusted_proxies=tuple(trusted_proxies),
             keepalive_timeout=idle_timeout,
             max_line_size=MAX_TARGET,
             max_field_size=MAX_FIELD,
@@ -74,6 +91,36 @@ class Server(web.Server):
         """The protocol of a new connection (``loop.create_server``)."""
         return Downstream(self, loop=self._loop, **self._kwargs)
 
+    def retire(self) -> None:
+        """Serve no connection twice from now on: those that wait for another request are closed.
+
+        One that is so new that its first request is yet to come stays: closing it would lose that
+        request, where a browser sends one that an old connection lost again (RFC 9112 §9.3.1).
+        """
+        self.is_retiring = True
+        for connection in self._downstreams:
+            if connection.is_idle and connection.has_served:
+                connection.force_close()
+
+    async def finish(self, within: float) -> None:
+        """End: requests under way may come to their own end for ``within`` seconds; what is left is aborted."""
+        self.retire()
+        for connection in self._downstreams:
+            connection.hang_up()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    while any(not each.is_idle for each in self._downstreams):  # noqa: ASYNC110 - nobody tells it
+                        await asyncio.sleep(_LOOK_AGAIN)
+        finally:
+            for connection in self._downstreams:
+                connection.abort()
+            await self.shutdown(_LAST)
+
+    @property
+    def _downstreams(self) -> list[Downstream]:
+        return cast("list[Downstream]", self.connections)
+
     def _request(
         self,
         message: RawRequestMessage,
@@ -82,8 +129,7 @@ class Server(web.Server):
         writer: object,  # noqa: ARG002 - aiohttp's own, which ours stands in for
         task: asyncio.Task[None],
     ) -> Request:
-        patience = cast("Downstream", protocol).patience
-        patient = PatientWriter(protocol, self._loop, patience)
+        patient = PatientWriter(protocol, self._loop, self.patience)
         return Request(message, payload, protocol, patient, task, self._loop)
 
 
@@ -94,7 +140,7 @@ async def listen(server: Server, host: str, port: int, *, tls: ssl.SSLContext | 
         OSError: the address is in use or not this host's.
     """
     loop = asyncio.get_running_loop()
-    return await loop.create_server(server, host, port, ssl=tls, backlog=1024)
+    return await loop.create_server(server, host, port, ssl=tls, backlog=BACKLOG)
 
 
 async def listen_unix(server: Server, path: Path) -> asyncio.Server:
@@ -104,7 +150,7 @@ async def listen_unix(server: Server, path: Path) -> asyncio.Server:
         OSError: something else is at ``path``, or its folder cannot be written to.
     """
     loop = asyncio.get_running_loop()
-    return await loop.create_unix_server(server, str(path), backlog=1024)
+    return await loop.create_unix_server(server, str(path), backlog=BACKLOG)
 
 
 def tls_context(cert: Path, key: Path | None = None) -> ssl.SSLContext:

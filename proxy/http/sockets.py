@@ -26,6 +26,13 @@ def peer_hung_up(transport: asyncio.BaseTransport) -> bool:
     return bool(poll.poll(0))
 
 
+def is_waited_at(listening: socket.socket) -> bool:
+    """Whether a connection waits to be accepted on a socket that listens."""
+    poll = select.poll()
+    poll.register(listening, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 def give_up_after(transport: asyncio.BaseTransport, seconds: float) -> None:
     """Have the kernel drop a TCP peer that acknowledges nothing for ``seconds``.
 

@@ -58,6 +58,9 @@ class Upstream:
         idle_timeout: Seconds a connection is kept for another request; under 10, since each may
             hold one of the backend's threads (F7).
         idle_limit: Most connections kept so.
+
+    Attributes:
+        lanes, connect_timeout, response_timeout: As above; the timeouts hold for what is asked from now on.
     """
 
     def __init__(  # noqa: PLR0913 - each is a setting of its own
@@ -72,8 +75,8 @@ class Upstream:
     ) -> None:
         self.lanes = lanes
         self._origin = origin
-        self._connect_timeout = connect_timeout
-        self._response_timeout = response_timeout
+        self.connect_timeout = connect_timeout
+        self.response_timeout = response_timeout
         self._pool = IdlePool(limit=idle_limit, timeout=idle_timeout)
 
     def close(self) -> None:
@@ -140,13 +143,13 @@ class Upstream:
         return await self._ask_fresh(ask)
 
     async def _ask_fresh(self, ask: _Ask) -> ResponseStream:
-        connection = await self._origin.connect(self._connect_timeout)
+        connection = await self._origin.connect(self.connect_timeout)
         return await self._ask(connection, ask)
 
     async def _ask(self, connection: Connection, ask: _Ask) -> ResponseStream:
         sender: asyncio.Task[None] | None = None
         try:
-            connection.ask(ask.wire, method=ask.method, silence=self._response_timeout)
+            connection.ask(ask.wire, method=ask.method, silence=self.response_timeout)
             if ask.body is not None:
                 sender = asyncio.create_task(self._send(connection, ask.body))
             message, content = await self._await_head(connection, sender)
@@ -169,15 +172,15 @@ class Upstream:
                 await asyncio.wait({reading, sender}, return_when=asyncio.FIRST_COMPLETED)
                 if not reading.done():
                     sender.result()
-            async with asyncio.timeout(self._response_timeout):
+            async with asyncio.timeout(self.response_timeout):
                 return await reading
         except TimeoutError:
-            raise BackendTooSlowError(f"The backend did not answer in {self._response_timeout:g} s.") from None
+            raise BackendTooSlowError(f"The backend did not answer in {self.response_timeout:g} s.") from None
         finally:
             await settle(reading)
 
     async def _send(self, connection: Connection, body: Body) -> None:
-        writer = PatientWriter(connection, asyncio.get_running_loop(), self._response_timeout)
+        writer = PatientWriter(connection, asyncio.get_running_loop(), self.response_timeout)
         if body.length is None:
             writer.enable_chunking()
         try:

@@ -76,7 +76,7 @@ async def _pump_both(request: Request, stream: ResponseStream) -> None:
         ConnectionError: the browser does not take what the backend says.
     """
     loop = asyncio.get_running_loop()
-    to_backend = PatientWriter(stream.connection, loop, request.downstream.patience)
+    to_backend = PatientWriter(stream.connection, loop, request.downstream.server.patience)
     from_backend = asyncio.create_task(_pump(_from_backend(stream.connection), request.patient_writer))
     from_browser = asyncio.create_task(_pump(_from_browser(request.downstream), to_backend))
     try:

@@ -31,6 +31,11 @@ def configure(log_format: Literal["json", "console"] | None, level: str) -> None
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
 
 
+def set_level(level: str) -> None:
+    """Logs what is at least that severe from now on."""
+    logging.getLogger().setLevel(level.upper())
+
+
 def shorten_ids(_logger: Any, _method: str, line: EventDict) -> EventDict:
     """Session and stream ids are credentials of a kind; their beginning tells them apart."""
     for name in _IDS:
@@ -47,6 +52,7 @@ _QUIET = frozenset(
         "internal_error",  # logged with its traceback where it happened
         "observed",
         "relay_wrote",
+        "reload_refused",  # logged as an error where it happened
         "start_received",
         "upstream_closed",
     }

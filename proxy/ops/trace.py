@@ -85,6 +85,12 @@ class Trace:
             file, self._file = self._file, None
             os.close(file)
 
+    def measure_by(self, settings: Mapping[str, float]) -> None:
+        """The limits in force from now on; if they are others, a new part begins with the next event."""
+        if settings != self._settings:
+            self._settings = dict(settings)
+            self.close()
+
     def __call__(self, event: str, /, **fields: object) -> None:
         """Writes one event. Never raises; see `proxy.guard.reporting.Report`."""
         line = self._line(event, fields)

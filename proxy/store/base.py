@@ -25,5 +25,8 @@ class Store(Protocol):
     async def sessions(self) -> tuple[str, ...]:
         """The sessions that have a record."""
 
+    async def busy(self) -> tuple[SessionRecord, ...]:
+        """The records in which a stream runs or settles."""
+
     async def watch(self, known: SessionRecord) -> SessionRecord:
         """The session's record as soon as it differs from `known`; the caller bounds the wait."""

@@ -16,12 +16,15 @@ class MemoryStore:
         clock: Monotonic seconds.
         sessions: Most idle records kept (P7: every buffer has a size).
         forget_after: Seconds after its last change at which an idle record is forgotten.
+
+    Attributes:
+        most, forget_after: The same two; a change holds from the next record that is written.
     """
 
     def __init__(self, clock: Callable[[], float], *, sessions: int, forget_after: float) -> None:
         self._clock = clock
-        self._most = sessions
-        self._forget_after = forget_after
+        self.most = sessions
+        self.forget_after = forget_after
         self._busy: dict[str, SessionRecord] = {}
         self._idle: OrderedDict[str, tuple[float, SessionRecord]] = OrderedDict()
         self._session_of: dict[str, str] = {}
@@ -42,6 +45,10 @@ class MemoryStore:
     async def sessions(self) -> tuple[str, ...]:
         """See `Store.sessions`."""
         return (*self._busy, *self._idle)
+
+    async def busy(self) -> tuple[SessionRecord, ...]:
+        """See `Store.busy`."""
+        return tuple(self._busy.values())
 
     async def watch(self, known: SessionRecord) -> SessionRecord:
         """See `Store.watch`."""
@@ -84,10 +91,10 @@ class MemoryStore:
                 del self._session_of[stream.stream_id]
 
     def _forget(self) -> None:
-        oldest_kept = self._clock() - self._forget_after
+        oldest_kept = self._clock() - self.forget_after
         while self._idle:
             written, record = next(iter(self._idle.values()))
-            if len(self._idle) <= self._most and written >= oldest_kept:
+            if len(self._idle) <= self.most and written >= oldest_kept:
                 return
             del self._idle[record.session_id]
             self._unindex(record)

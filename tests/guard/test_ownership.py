@@ -264,3 +264,15 @@ async def test_every_observation_is_reported_in_json_without_secrets() -> None:
     assert {"session": "s", "what": "SessionRotated", "new_session_id": "t"} in observed
     assert {"session": "t", "what": "StreamsAdopted"} in observed
     assert "alice" not in json.dumps(observed)
+
+
+@in_virtual_time
+async def test_what_runs_or_is_being_cancelled_lives() -> None:
+    believer = Believer()
+    for session_id, stream_id in (("s", "over"), ("s", "x"), ("t", "y"), ("u", "also over")):
+        await believer.starts(session_id, stream_id)
+    for stream_id in ("over", "also over"):
+        await believer.ends(stream_id)
+    await believer.ownership.observe(CancelSent(0.0, "y", "c-1", "alice"))
+
+    assert {stream.stream_id for stream in await believer.ownership.live_streams()} == {"x", "y"}

@@ -23,7 +23,8 @@ def test_a_relay_counts_while_it_is_open() -> None:
 
     with relays.opened("x", Relay()), relays.opened("x", Relay()), relays.opened("y", Relay()):
         assert (relays.count("x"), relays.count("y"), relays.count("z")) == (2, 1, 0)
-    assert relays.count("x") == 0
+        assert relays.total == 3
+    assert relays.count("x") == relays.total == 0
 
 
 def test_a_relay_that_fails_is_closed() -> None:

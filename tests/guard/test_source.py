@@ -267,6 +267,30 @@ async def test_a_browser_that_leaves_closes_the_upstream() -> None:
     assert played.closed == [(None, 1)]
 
 
+@pytest.mark.parametrize("last", [b"", LAST])
+@in_virtual_time
+async def test_the_proxys_end_ends_it_as_the_backends_would(last: bytes) -> None:
+    """What was being cancelled is told so; any other page comes back, as after every end of file."""
+    played = Played(Upstream(b"one ", 1000.0), Watch(at_eof=last))
+    asyncio.get_running_loop().call_later(3, played.source.drain)
+
+    assert await played.until_over() == (Over.DRAINED, 3)
+    assert played.seen == b"one " + last
+    assert played.error is None
+
+
+@in_virtual_time
+async def test_a_slow_browser_is_given_what_it_has_coming_before_the_end() -> None:
+    played = Played(Upstream(b"one ", b"two ", b"three ", 1000.0), Watch(), buffer=4, pause=10)
+    asyncio.get_running_loop().call_later(3, played.source.drain)
+
+    why, _ = await played.until_over()
+
+    assert why is Over.DRAINED
+    assert b"one two three ".startswith(played.seen)
+    assert played.seen.startswith(b"one two ")
+
+
 @in_virtual_time
 async def test_a_mistake_ends_it_for_everybody() -> None:
     """Nothing is left open, and the browser does not wait for ever."""

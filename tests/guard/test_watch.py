@@ -18,14 +18,14 @@ from proxy.core.observations import (
     TurnStarted,
 )
 from proxy.core.records import Ending, StreamState
-from proxy.core.verdicts import Patience
+from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.watch import ChannelWatch, ChatWatch, Due, NoWatch
-from tests.support.notes import Notes, ownership
+from tests.support.notes import Notes, live, ownership
 from tests.support.virtual_time import in_virtual_time
 
-PATIENCE = Patience(settle_timeout=5.0, orphan_grace=2.0, linger=3.0)
-ANSWER_TIMEOUT = 1.0
+PATIENCE = live(linger=3.0).now
+ANSWER_TIMEOUT = PATIENCE.answer_timeout
 
 
 def frame(event: str, **data: Any) -> bytes:
@@ -38,11 +38,12 @@ class Watched:
     def __init__(self) -> None:
         self.notes = Notes()
         self.ownership = believing_nothing(self.notes)
+        self.live = Live(PATIENCE)
         self.watch = self.open()
 
     def open(self) -> ChatWatch:
         """The watch of another relay of it."""
-        return ChatWatch("x", self.ownership, PATIENCE, answer_timeout=ANSWER_TIMEOUT, report=self.notes)
+        return ChatWatch("x", self.ownership, self.live, report=self.notes)
 
     async def runs(self, session_id: str = "s") -> None:
         await self.ownership.turn_seen(session_id, TurnStarted(self.now, "x"))
@@ -289,6 +290,17 @@ async def test_every_event_after_done_puts_the_end_off() -> None:
 
     assert first == second == Due(PATIENCE.linger, Ending.FINISHED)
     assert await watched.watch.due(0.0) == Due(1 + PATIENCE.linger, Ending.FINISHED)
+
+
+@in_virtual_time
+async def test_a_relay_that_is_open_goes_by_the_limits_in_force() -> None:
+    """It may be open for hours, and limits may change meanwhile."""
+    watched = Watched()
+    await watched.runs()
+    await watched.watch.see(frame("done"))
+    watched.live.now = live(linger=60.0).now
+
+    assert await watched.watch.due(0.0) == Due(60.0, Ending.FINISHED)
 
 
 @in_virtual_time

@@ -219,3 +219,15 @@ def test_runs_that_cannot_be_read(runs: object) -> None:
 
 def test_health_that_is_not_well_says_nothing_of_runs() -> None:
     assert read_runs(500, answer(runs=[])) is None
+
+
+@pytest.mark.parametrize(
+    ("runs", "is_empty"),
+    [
+        (Runs(frozenset(), 0, cancelling=False), True),
+        (Runs(frozenset({"x"}), 0, cancelling=False), False),
+        (Runs(frozenset(), 1, cancelling=False), False),
+    ],
+)
+def test_somebody_works_named_or_not(runs: Runs, is_empty: bool) -> None:  # noqa: FBT001 - a column of the table above
+    assert runs.is_empty is is_empty

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from proxy.http import errors
-from proxy.http.errors import NoCapacityError, ProxyError
+from proxy.http.errors import DrainingError, NoCapacityError, ProxyError
 from proxy.http.response import error_answer
 
 
@@ -36,4 +36,10 @@ def test_every_error_is_told_as_json(kind: type[ProxyError]) -> None:
     assert re.fullmatch(r"[a-z_]+", kind.code)
     assert headers[b"Content-Type"] == b"application/json"
     assert headers[b"Content-Length"] == b"%d" % len(answer.body)
-    assert headers.get(b"Retry-After") == (b"3" if kind is NoCapacityError else None)
+    wait = error.retry_after
+    assert headers.get(b"Retry-After") == (None if wait is None else b"%d" % wait)
+
+
+def test_who_may_come_back_is_told_when() -> None:
+    assert NoCapacityError("Full.", retry_after=3).retry_after == 3
+    assert DrainingError("Draining.").retry_after == 5

@@ -65,6 +65,80 @@ async def test_a_waiter_that_leaves_takes_no_slot_with_it() -> None:
         pass
 
 
+async def wait_for_a_call(lanes: Lanes) -> AsyncExitStack:
+    """A slot for a call, held until the stack is closed."""
+    stack = AsyncExitStack()
+    await stack.enter_async_context(lanes.slot(Lane.CALLS))
+    return stack
+
+
+async def served(waiting: list[asyncio.Task[AsyncExitStack]]) -> list[bool]:
+    """Which of them hold a slot by now."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return [task.done() for task in waiting]
+
+
+async def test_who_waits_is_served_in_the_order_of_coming() -> None:
+    lanes = Lanes(ONE_EACH)
+    async with lanes.slot(Lane.CALLS):
+        waiting = [asyncio.create_task(wait_for_a_call(lanes)) for _ in range(3)]
+        assert await served(waiting) == [False, False, False]
+    for number in range(3):
+        assert await served(waiting) == [other <= number for other in range(3)]
+        await waiting[number].result().aclose()
+
+
+async def test_one_that_leaves_in_the_moment_of_being_served_gives_its_slot_to_the_next() -> None:
+    lanes = Lanes(ONE_EACH)
+    async with lanes.slot(Lane.CALLS):
+        leaving, next_one = (asyncio.create_task(wait_for_a_call(lanes)) for _ in range(2))
+        await served([leaving, next_one])
+    leaving.cancel()
+    await asyncio.wait({leaving})
+    assert await served([next_one]) == [True]
+    await next_one.result().aclose()
+    assert lanes.in_use(Lane.CALLS) == 0
+
+
+async def test_nothing_is_kept_of_waits_that_were_broken_off() -> None:
+    """P7: a lane may stay full for long, with many who come and leave."""
+    lanes = Lanes(ONE_EACH, wait=60)
+    async with lanes.slot(Lane.CALLS):
+        waiting = [asyncio.create_task(wait_for_a_call(lanes)) for _ in range(3)]
+        await served(waiting)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        assert not lanes._slots[Lane.CALLS]._waiting
+
+
+async def test_a_larger_lane_serves_who_waits() -> None:
+    lanes = Lanes(ONE_EACH)
+    async with lanes.slot(Lane.CALLS):
+        waiting = [asyncio.create_task(wait_for_a_call(lanes)) for _ in range(3)]
+        lanes.resize({**ONE_EACH, Lane.CALLS: 3})
+        assert await served(waiting) == [True, True, False]
+        assert (lanes.in_use(Lane.CALLS), lanes.bound(Lane.CALLS)) == (3, 3)
+        for task in waiting[:2]:
+            await task.result().aclose()
+        assert await served(waiting) == [True, True, True]
+    await waiting[2].result().aclose()
+
+
+async def test_a_smaller_lane_ends_nothing_and_lets_the_surplus_run_out() -> None:
+    lanes = Lanes({**ONE_EACH, Lane.CALLS: 3})
+    held = [await wait_for_a_call(lanes) for _ in range(3)]
+    lanes.resize(ONE_EACH)
+    waiting = [asyncio.create_task(wait_for_a_call(lanes))]
+    for slot in held[:2]:
+        await slot.aclose()
+        assert await served(waiting) == [False]
+    await held[2].aclose()
+    assert await served(waiting) == [True]
+    await waiting[0].result().aclose()
+
+
 @pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 2), (0.5, 4), (0.999, 6)])
 async def test_retry_after_is_spread(jitter: float, seconds: int) -> None:
     lanes = Lanes(ONE_EACH, jitter=lambda: jitter)

@@ -264,7 +264,7 @@ class Shell(RuleBasedStateMachine):
         self.reports.append(_line(self.loop, "trace_begun", run=run, part=1, time=0.0, settings=_BOUNDS))
         self.tasks = await Tasks().__aenter__()
         upstream: Any = self.hermes
-        guard = compose(Settings(ownership=OWNERSHIP), upstream, self.tasks, Receipts(), self._report)
+        guard = compose(Settings(ownership=OWNERSHIP), upstream, self.tasks, Receipts(), report=self._report)
         self.handler: Handler = guard.handler
 
     def _close_proxy(self) -> None:

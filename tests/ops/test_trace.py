@@ -223,3 +223,18 @@ def test_every_report_is_told_in_order() -> None:
 
     fan_out(reporter("log"), reporter("trace"))("relay_ended", relay="r-1", why="silence")
     assert told == [(name, "relay_ended", {"relay": "r-1", "why": "silence"}) for name in ("log", "trace")]
+
+
+def test_other_limits_begin_a_new_part_with_the_next_event(path: Path, begin: Begin) -> None:
+    """What happens from then on is measured by them."""
+    with begin() as trace:
+        trace("relay_opened", relay="r-1", stream=None)
+        trace.measure_by(dict(LIMITS))
+        trace.measure_by({**LIMITS, "linger": 60.0})
+        assert _events(path) == ["trace_begun", "relay_opened"]
+        trace("relay_ended", relay="r-1", stream=None, why="silence")
+    assert _events(path) == ["trace_begun", "relay_opened", "trace_begun", "relay_ended"]
+    first, second = (line for line in _read(path) if line["event"] == "trace_begun")
+    assert (first["run"], first["part"] + 1) == (second["run"], second["part"])
+    assert second["settings"] == {**LIMITS, "linger": 60.0}
+    assert verify_files([path]).violations == ()

@@ -120,6 +120,26 @@ def test_after_a_gap_or_a_restart_nothing_is_taken_for_known(trace: Doctored, an
     assert trace.violations() == []
 
 
+def test_what_waits_when_limits_change_is_measured_by_neither(trace: Doctored) -> None:
+    """It goes on with the limit that it began with, and the trace does not say which that was."""
+    settled = trace.find("cancel_settled")
+    trace.delay(settled, 3.0)
+    limits = {**trace.lines[0]["settings"], "settle_timeout": 0.1}
+    begun = {**trace.lines[0], "part": 2, "settings": limits, "t": trace.lines[settled - 1]["t"]}
+    trace.lines.insert(settled, begun)
+    trace.cut(settled + 2)
+    assert trace.violations() == []
+
+
+def test_what_begins_afterwards_is_measured_by_the_new_limits(trace: Doctored) -> None:
+    settled = trace.find("cancel_settled")
+    trace.delay(settled, 3.0)
+    limits = {**trace.lines[0]["settings"], "settle_timeout": 0.1}
+    trace.lines.insert(1, {**trace.lines[0], "part": 2, "settings": limits})
+    trace.cut(settled + 2)
+    assert _ends(trace.violations()) == ["P7"]
+
+
 def test_lost_events_are_a_gap(trace: Doctored) -> None:
     index = trace.find("start_forwarded", held=True)
     trace.drop("observed", what="SlotSeen", slot="fenced")

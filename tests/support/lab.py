@@ -11,6 +11,7 @@ import aiohttp
 from proxy.app import Running
 from proxy.config import OwnershipSettings
 from proxy.demo import Backend, Pace
+from proxy.guard.drain import Drain
 from proxy.ops.verify import verify
 
 PATIENCE = 10.0
@@ -163,12 +164,19 @@ class Lab:
         self.session = session
         self.direct = Browser(backend.url, session)
         self.browser = self.direct
+        self.proxy: Running | None = None
         self.reports: list[tuple[str, dict[str, object]]] = []
         self.trace: list[str] = []
         self.changed = asyncio.Event()
 
+    @property
+    def drain(self) -> Drain:
+        assert self.proxy is not None
+        return self.proxy.guard.drain
+
     def guarded_by(self, proxy: Running) -> None:
         self.browser = Browser(proxy.url, self.session)
+        self.proxy = proxy
 
     def broken_promises(self, settings: OwnershipSettings) -> list[str]:
         """What `verify` finds in this lab's trace; the 100 ms of P6 are measured where nothing else runs."""

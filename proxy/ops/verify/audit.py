@@ -38,7 +38,7 @@ def verify(lines: Iterable[str]) -> list[Violation]:
 
     Args:
         lines: Of one file, or of the files of a rotation, oldest first. A process that follows another, a file that is
-            missing in between and a `trace_gap` each begin anew.
+            missing in between, a `trace_gap` and other limits each begin anew.
 
     Raises:
         TraceError: a line is none of a trace's.
@@ -75,7 +75,7 @@ class _Audit:
 
     def _begin(self, line: Line) -> None:
         limits, place = Limits.of(line), Place.of(line)
-        if not place.follows(self._place):
+        if self._known is None or limits != self._known.limits or not place.follows(self._place):
             self._close()
             self._known = Known(limits, line, whole=place.part == 1)
         self._place = place
