@@ -10,6 +10,7 @@ from itertools import count
 from aiohttp import web
 
 from proxy.core.observations import StreamMissing
+from proxy.core.records import Ending
 from proxy.guard.broadcast import Broadcast
 from proxy.guard.learn import pass_back_and_learn
 from proxy.guard.limits import Live
@@ -96,7 +97,7 @@ class RelayGuard:
             watch,
             clock=self._ownership.clock,
             idle_timeout=self._live.now.idle_timeout,
-            closed=lambda why: report("upstream_closed", why=why.value if why else None),
+            closed=partial(_report_closed, report),
         )
         pump = asyncio.create_task(source.run())
         self._open.add(source)
@@ -136,6 +137,10 @@ def _is_event_stream(stream: ResponseStream) -> bool:
 
 def _stream_id(call: Call) -> str | None:
     return call.stream_id if isinstance(call, OpenStream) else None
+
+
+def _report_closed(report: Report, why: Over | None, overdue: Ending | None) -> None:
+    report("upstream_closed", why=why.value if why else None, overdue=overdue.value if overdue else None)
 
 
 def _why(pump: asyncio.Task[Over]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from enum import Enum
 from typing import Protocol
 
+from proxy.core.records import Ending
 from proxy.guard.broadcast import Broadcast
 from proxy.guard.watch import Watch
 from proxy.http.errors import BackendError
@@ -44,7 +45,8 @@ class Source:
         watch: What looks at them.
         clock: The event loop's.
         idle_timeout: Longest silence, in seconds; a heartbeat breaks it.
-        closed: Told why as soon as the upstream is closed; None if its run was broken off.
+        closed: Told why as soon as the upstream is closed, None if its run was broken off; and for what ending an
+            overdue one was given up.
     """
 
     def __init__(  # noqa: PLR0913 - its two ends, its judgement, and the means to carry it out
@@ -55,7 +57,7 @@ class Source:
         *,
         clock: Callable[[], float],
         idle_timeout: float,
-        closed: Callable[[Over | None], None],
+        closed: Callable[[Over | None, Ending | None], None],
     ) -> None:
         self._upstream = upstream
         self._broadcast = broadcast
@@ -64,6 +66,7 @@ class Source:
         self._idle_timeout = idle_timeout
         self._closed = closed
         self._heard = self._resumed = clock()
+        self._overdue: Ending | None = None
         self._timer: asyncio.Timeout | None = None
         self._is_drained = False
 
@@ -77,7 +80,7 @@ class Source:
             error = None if last else broken
         finally:
             self._upstream.abort()
-            self._closed(why)
+            self._closed(why, self._overdue)
             self._broadcast.close(last, error)
         return why
 
@@ -118,6 +121,7 @@ class Source:
         now = self._clock()
         due = await self._watch.due(self._resumed)
         if due is not None and now >= due.at:
+            self._overdue = due.ending
             return Over.OVERDUE, await self._watch.ending(due)
         idle_at = self._heard + self._idle_timeout
         if now >= idle_at:

@@ -72,6 +72,7 @@ class Played:
     def __init__(self, upstream: Upstream, watch: Watch, *, buffer: int = 1000, pause: float = 0.0) -> None:
         self.upstream = upstream
         self.closed: list[tuple[Over | None, float]] = []
+        self.overdue: Ending | None = None
         self.seen = b""
         self.error: Exception | None = None
         self._pause = pause
@@ -100,7 +101,8 @@ class Played:
         except BackendError as error:
             self.error = error
 
-    def _note_closed(self, why: Over | None) -> None:
+    def _note_closed(self, why: Over | None, overdue: Ending | None) -> None:
+        self.overdue = overdue
         self.closed.append((why, self._loop.time()))
 
 
@@ -111,6 +113,7 @@ async def test_a_terminal_event_is_the_last_that_is_written() -> None:
 
     assert await played.until_over() == (Over.TERMINAL, 2)
     assert played.seen == b"one two|"
+    assert played.overdue is None
 
 
 @in_virtual_time
@@ -165,6 +168,7 @@ async def test_it_ends_when_it_is_due() -> None:
 
     assert await played.until_over() == (Over.OVERDUE, 5)
     assert played.seen == b"one" + LAST
+    assert played.overdue is Ending.CANCELLED
 
 
 @in_virtual_time
