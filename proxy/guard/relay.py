@@ -112,8 +112,10 @@ class RelayGuard:
             self._open.discard(source)
             if not pump.done():
                 report("browser_left")
-            await settle(pump)
-            report("relay_ended", why=_why(pump))
+            try:
+                await settle(pump)
+            finally:  # the browser may leave even now
+                report("relay_ended", why=_why(pump))
         return response
 
     def _watch(self, call: Call, report: Report) -> Watch:
@@ -144,7 +146,7 @@ def _report_closed(report: Report, why: Over | None, overdue: Ending | None) -> 
 
 
 def _why(pump: asyncio.Task[Over]) -> str:
-    if pump.cancelled():
+    if not pump.done() or pump.cancelled():
         return "the browser left"
     if (error := pump.exception()) is not None:
         log.error("a relay failed", exc_info=error)

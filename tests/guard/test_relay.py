@@ -1,11 +1,13 @@
 """How a relay ends, and what it leaves behind: nothing (P4, P5, P6, P10)."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from proxy.config import RelaySettings
 from proxy.demo import Faults
+from proxy.http.stream import settle
 from tests.support.lab import OWNERSHIP, MakeLab
 
 MARK = "synthesized_by"
@@ -193,3 +195,23 @@ async def test_a_compressed_conversation_goes_on_under_its_new_id(make_lab: Make
     assert new != old
     assert set(ends) == {new}
     assert (await lab.browser.cancel(first)).json["reason"] == "finished"
+
+
+async def test_the_end_of_a_relay_is_told_though_its_browser_leaves_just_then(
+    make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has been given the last byte, and does not wait for the proxy to clear up."""
+
+    async def settle_while_it_leaves(*tasks: asyncio.Task[Any]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await settle(*tasks)
+
+    monkeypatch.setattr("proxy.guard.relay.settle", settle_while_it_leaves)
+    lab = await make_lab()
+    _, _, tab = await lab.browser.turn("n=2 tag=A")
+    await tab.ended()
+
+    await lab.until_reported("relay_ended")
+    assert [ended["why"] for ended in lab.reported("relay_ended")] == ["terminal event"]
