@@ -76,7 +76,7 @@ def compose(  # noqa: PLR0913 - what it is made of that others hold as well
 
     def settled(effect: Settled) -> None:
         cancels.forget(effect.stream_id)
-        receipt = Receipt.of(effect)
+        receipt = Receipt.of(effect.stream_id, effect.cancel, effect.ending)
         receipts.add(receipt)
         report("cancel_settled", **receipt.fields())
 

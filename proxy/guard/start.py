@@ -146,7 +146,7 @@ class StartGuard:
 
         Every try is held like the first: a cancel may have been accepted since.
         """
-        pause, tries, held, received = _FIRST_PAUSE, 1, False, self._ownership.clock()
+        pause, tries, held, began = _FIRST_PAUSE, 1, False, self._ownership.clock()
         while True:
             held |= await self._hold(session_id, deadline, report)
             report("start_forwarded", held=held)
@@ -158,7 +158,7 @@ class StartGuard:
             await asyncio.sleep(pause)
             pause, tries, held = min(2 * pause, _LONGEST_PAUSE), tries + 1, True
         await self._learn(answer, session_id)
-        waited = round(forwarded - received, 4)
+        waited = round(forwarded - began, 4)
         report("start_answered", status=answer.status, tries=tries, held=held, waited=waited)
         return Judged(answer, "held" if held else "forwarded")
 

@@ -7,10 +7,7 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor
 
-_SHORT = 8
-"""Characters shown of a session's or stream's id."""
-
-_IDS = ("session", "stream", "stream_id", "new_session_id")
+from proxy.ops.ids import with_short_ids
 
 
 def configure(log_format: Literal["json", "console"] | None, level: str) -> None:
@@ -37,11 +34,8 @@ def set_level(level: str) -> None:
 
 
 def shorten_ids(_logger: Any, _method: str, line: EventDict) -> EventDict:
-    """Session and stream ids are credentials of a kind; their beginning tells them apart."""
-    for name in _IDS:
-        if isinstance(line.get(name), str):
-            line[name] = line[name][:_SHORT]
-    return line
+    """See `proxy.ops.ids`."""
+    return with_short_ids(line)
 
 
 _QUIET = frozenset(
