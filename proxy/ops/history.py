@@ -7,7 +7,7 @@ from dataclasses import dataclass
 SPAN = 600.0
 """Seconds that are remembered."""
 
-STEP = 5.0
+STEP = 2.0
 """Seconds that are one point of a chart."""
 
 _MOST_CANCELS = 500
