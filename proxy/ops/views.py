@@ -53,6 +53,7 @@ class Sources:
         busy: The records in which something runs or settles.
         is_named: Whether a record's session id is the backend's own.
         relays: How many browsers watch a stream.
+        is_running: Whether the backend works on a stream, as it says itself; None if it does not.
         lanes: By name.
         away_since: When the backend was first found not to answer; None while it does.
         drain: Whether starts are turned away.
@@ -61,6 +62,7 @@ class Sources:
     busy: Callable[[], Awaitable[tuple[SessionRecord, ...]]]
     is_named: Callable[[str], bool]
     relays: Callable[[str], int]
+    is_running: Callable[[StreamRecord], Awaitable[bool | None]]
     lanes: Callable[[], Mapping[str, LaneUse]]
     away_since: Callable[[], Awaitable[float | None]]
     drain: Drain
@@ -132,7 +134,7 @@ class Views:
         live = [(record, stream) for record in await self._sources.busy() for stream in record.streams]
         live = [pair for pair in live if pair[1].state in _LIVE]
         live.sort(key=lambda pair: pair[1].began, reverse=True)
-        return {"streams": [self._stream(record, stream) for record, stream in live]}
+        return {"streams": [await self._stream(record, stream) for record, stream in live]}
 
     async def cancels(self, limit: int) -> dict[str, Any]:
         """The latest cancels, newest first, with their receipts as far as they have come."""
@@ -151,15 +153,19 @@ class Views:
         cancels = [{"age": self._age(outcome.at), "took": outcome.took} for outcome in history.outcomes()]
         return {"step": STEP, "events": history.events(), "cancels": cancels}
 
-    def _stream(self, record: SessionRecord, stream: StreamRecord) -> dict[str, Any]:
+    async def _stream(self, record: SessionRecord, stream: StreamRecord) -> dict[str, Any]:
         named = self._sources.is_named(record.session_id)
+        relays = self._sources.relays(stream.stream_id)
+        # The end of a turn that nobody watches passes by unseen; only the backend knows of it.
+        is_unseen = stream.state is StreamState.RUNNING and not relays
         return {
             "session": shorten(record.session_id) if named else None,
             "stream": shorten(stream.stream_id),
             "state": stream.state.value,
             "age": self._age(stream.began),
             "state_age": self._age(stream.since),
-            "relays": self._sources.relays(stream.stream_id),
+            "relays": relays,
+            "in_hermes": await self._sources.is_running(stream) if is_unseen else None,
             "cancel": stream.cancel.cancel_id if stream.cancel else None,
         }
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from proxy.core.records import StreamRecord, StreamState
 from proxy.guard.backend import Liveness
 from proxy.guard.reach import FRESH, Reach
 from proxy.guard.tasks import Tasks
@@ -27,6 +28,7 @@ class Asked:
         self.seconds = 0.1
         self.count = 0
         self.began = 0.0
+        self.runs: list[dict[str, str]] | None = []
 
     async def ask_health(self) -> Answer:
         self.count += 1
@@ -34,7 +36,7 @@ class Asked:
         if self.fails is not None:
             raise self.fails
         uptime = asyncio.get_running_loop().time() - self.began
-        return Answer(200, b"OK", (), json.dumps({"uptime_seconds": uptime}).encode())
+        return Answer(200, b"OK", (), json.dumps({"uptime_seconds": uptime, "runs": self.runs}).encode())
 
 
 class Watched:
@@ -154,3 +156,61 @@ async def test_one_that_restarted_between_two_questions_is_noticed() -> None:
         await watched.reach.away_since()
 
         assert watched.lost == [9.0]
+
+
+# -- what it works on -----------------------------------------------------------------------------
+
+
+def turn(began: float = 0.0) -> StreamRecord:
+    return StreamRecord("x", StreamState.RUNNING, began, began=began)
+
+
+@pytest.mark.parametrize(
+    ("runs", "is_running"),
+    [
+        ([{"stream_id": "x"}], True),
+        ([{"stream_id": "y"}], False),
+        ([], False),
+        ([{"phase": "running"}], None),  # F3: later releases do not say whose it is
+        (None, None),
+    ],
+)
+def test_it_says_itself_what_it_works_on(
+    runs: list[dict[str, str]] | None,
+    is_running: bool | None,  # noqa: FBT001 - a column of the table above
+) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        async with Tasks() as tasks:
+            watched = Watched(tasks)
+            watched.asked.runs = runs
+            await watched.liveness.answered()
+            await asyncio.sleep(FRESH)
+
+            assert await watched.reach.is_running(turn()) is is_running
+            assert await watched.reach.is_running(turn()) is is_running
+            assert watched.asked.count == 1
+
+    story()
+
+
+@in_virtual_time
+async def test_a_turn_is_given_time_to_begin() -> None:
+    async with Tasks() as tasks:
+        watched = Watched(tasks)
+
+        assert await watched.reach.is_running(turn(began=0.0)) is None
+        await asyncio.sleep(FRESH)
+        assert await watched.reach.is_running(turn(began=0.0)) is False
+
+
+@in_virtual_time
+async def test_of_a_backend_that_is_away_nothing_is_known() -> None:
+    async with Tasks() as tasks:
+        watched = Watched(tasks)
+        await asyncio.sleep(FRESH)
+        assert await watched.reach.is_running(turn()) is False
+        await asyncio.sleep(2 * FRESH)
+        watched.asked.fails = AWAY
+
+        assert await watched.reach.is_running(turn()) is None

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import aiohttp
 import pytest
 
-from proxy.core.records import SessionRecord
+from proxy.core.records import SessionRecord, StreamRecord
 from proxy.ops.admin import Admission, application, listening
 from proxy.ops.feed import Feed
 from proxy.ops.history import History
@@ -45,6 +45,7 @@ class Guard:
     records: tuple[SessionRecord, ...] = ()
     away_since: float | None = None
     relays: dict[str, int] = field(default_factory=dict)
+    runs: bool | None = None
     drain: Drain = field(default_factory=Drain)
     receipts: Receipts = field(default_factory=Receipts)
     metrics: Metrics = field(default_factory=lambda: Metrics("1.2.3"))
@@ -62,6 +63,9 @@ class Guard:
     async def _busy(self) -> tuple[SessionRecord, ...]:
         return self.records
 
+    async def _is_running(self, _stream: StreamRecord) -> bool | None:
+        return self.runs
+
     async def _away_since(self) -> float | None:
         return self.away_since
 
@@ -70,6 +74,7 @@ class Guard:
             busy=self._busy,
             is_named=lambda session_id: not session_id.startswith("stream:"),
             relays=lambda stream_id: self.relays.get(stream_id, 0),
+            is_running=self._is_running,
             lanes=lambda: {"control": LaneUse(1, 16), "relays": LaneUse(3, 80)},
             away_since=self._away_since,
             drain=self.drain,

@@ -110,6 +110,7 @@ async def test_streams_are_those_that_run_or_settle_newest_first(guard: "Guard",
     newest = StreamRecord(OTHER, StreamState.RUNNING, 990.0, began=990.0)
     guard.records = (record(ended, settling()), record(newest, session_id=f"stream:{OTHER}"))
     guard.relays = {STREAM: 2}
+    guard.runs = True
 
     assert (await operator.ask("/api/streams")).json["streams"] == [
         {
@@ -119,6 +120,7 @@ async def test_streams_are_those_that_run_or_settle_newest_first(guard: "Guard",
             "age": 10.0,
             "state_age": 10.0,
             "relays": 0,
+            "in_hermes": True,
             "cancel": None,
         },
         {
@@ -128,9 +130,20 @@ async def test_streams_are_those_that_run_or_settle_newest_first(guard: "Guard",
             "age": 60.0,
             "state_age": 0.8,
             "relays": 2,
+            "in_hermes": None,
             "cancel": "c-1",
         },
     ]
+
+
+async def test_a_turn_that_somebody_watches_needs_no_asking(guard: "Guard", operator: "Operator") -> None:
+    """Its end will be seen."""
+    guard.records = (record(StreamRecord(STREAM, StreamState.RUNNING, 990.0, began=990.0)),)
+    guard.relays = {STREAM: 1}
+    guard.runs = False
+
+    (stream,) = (await operator.ask("/api/streams")).json["streams"]
+    assert stream["in_hermes"] is None
 
 
 async def test_the_last_minutes_are_told_in_steps(guard: "Guard", operator: "Operator") -> None:

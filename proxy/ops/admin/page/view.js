@@ -18,7 +18,12 @@ function table(caption, headings, rows) {
   );
 }
 
-function streamRow({ session, stream, state, age, relays }) {
+/** A turn whose end passed by unseen, as nobody watches it: Hermes says that it does not run it. */
+const isGone = ({ in_hermes: inHermes }) => inHermes === false;
+
+function streamRow(turn) {
+  const { session, stream, age, relays } = turn;
+  const state = isGone(turn) ? "gone" : turn.state;
   return element(
     "tr", { "data-stream": stream, "data-state": state },
     cell(element("code", {}, session ?? "–")),
@@ -29,14 +34,20 @@ function streamRow({ session, stream, state, age, relays }) {
   );
 }
 
-const UNWATCHED = "A turn in no tab is believed to run until something says that it has ended.";
+/** What is known of turns that are in no tab. */
+function unwatched(streams) {
+  const alone = streams.filter(({ state, relays }) => state === "running" && !relays);
+  const notes = [
+    [isGone, "Nobody saw the end of a turn in no tab: Hermes says that it does not run it any more."],
+    [({ in_hermes: inHermes }) => inHermes === null, "A turn in no tab is believed to run until something says that it has ended."],
+  ];
+  return notes.filter(([applies]) => alone.some(applies)).map(([, text]) => element("p", { class: "note" }, text));
+}
 
 function running(streams) {
   if (!streams.length) return [empty("No turn runs. One appears here when it is started, stopped or followed through the proxy.")];
   const headings = [["Session"], ["Stream"], ["State"], ["For", "number"], ["Tabs", "number"]];
-  const isUnwatched = streams.some(({ state, relays }) => state === "running" && !relays);
-  const note = isUnwatched ? [element("p", { class: "note" }, UNWATCHED)] : [];
-  return [table("Turns that run or settle", headings, streams.map(streamRow)), ...note];
+  return [table("Turns that run or settle", headings, streams.map(streamRow)), ...unwatched(streams)];
 }
 
 function stops(cancels) {
@@ -106,7 +117,7 @@ export function draw(seen) {
   const { upstream, listening, version, uptime } = status;
   show("about", "guards ", element("code", {}, upstream), " on ", element("code", {}, listening), ` · version ${version} · up ${duration(uptime)}`);
   drawConcerns(concerns(seen));
-  show("running-count", String(streams.length));
+  show("running-count", String(streams.filter((turn) => !isGone(turn)).length));
   show("running", ...running(streams));
   show("stops", stops(cancels));
   show("lanes", ...Object.entries(status.lanes).map(([name, use]) => lane(name, use)));
@@ -125,8 +136,8 @@ const DETAILS = ["verdict", "reason", "why", "overdue", "code", "status", "held"
 
 function happening({ event, at, ...fields }) {
   const id = fields.stream ?? fields.session ?? fields.path ?? "";
-  const details = DETAILS.filter((name) => fields[name] !== undefined && fields[name] !== null && fields[name] !== false)
-    .map((name) => `${name} ${[fields[name]].flat().join(", ") || "nothing"}`);
+  const details = DETAILS.filter((name) => fields[name] && fields[name].length !== 0)
+    .map((name) => `${name} ${[fields[name]].flat().join(", ")}`);
   return element(
     "li", {},
     element("time", { class: "soft", datetime: at ?? null }, at ? timeOfDay(at) : ""),

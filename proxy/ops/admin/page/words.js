@@ -21,6 +21,7 @@ export const STATES = {
   running: "running",
   cancel_sent: "Stop sent",
   settling: "settling",
+  gone: "ended unseen",
 };
 
 /** The steps of a cancel, in the order in which they are expected. */
