@@ -11,6 +11,7 @@ from proxy.guard.drain import Drain
 from proxy.guard.handler import Handler
 from proxy.guard.limits import Limits, Live
 from proxy.guard.ownership import Ownership
+from proxy.guard.reach import Reach
 from proxy.guard.relay import RelayGuard
 from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report, unheard
@@ -36,6 +37,7 @@ class Guard:
     ownership: Ownership
     relays: Relays
     drain: Drain
+    reach: Reach
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -71,6 +73,7 @@ def compose(  # noqa: PLR0913 - what it is made of that others hold as well
     ownership = Ownership(store, clock, report)
     relays = Relays()
     backend = Backend(upstream, answer_limit=ANSWER_LIMIT)
+    liveness = Liveness(clock, ownership.lose_running)
     cancels = CancelGuard(backend, ownership, relays, tasks, live, report=report)
     settling = Settling(ownership, relays, Slots(backend, tasks, clock, live), tasks, live, report=report)
 
@@ -88,11 +91,11 @@ def compose(  # noqa: PLR0913 - what it is made of that others hold as well
     handler = Handler(
         upstream,
         ownership,
-        Liveness(clock, ownership.lose_running),
+        liveness,
         cancels,
         starts,
         RelayGuard(upstream, ownership, relays, live, report=report),
         live,
         report,
     )
-    return Guard(handler, live, store, ownership, relays, drain)
+    return Guard(handler, live, store, ownership, relays, drain, Reach(backend, liveness, tasks, clock))
