@@ -21,7 +21,8 @@ class Stop:
         stream_id: What was to be stopped.
         at: When it was asked for, in seconds of the clock.
         presses: How many requests were given its answer.
-        verdict: As answered; None before that, or if what the backend said was passed on without one.
+        verdict: As answered; None before that, or if what the backend said was passed on without one; "unguarded" if it
+            was after a mistake of the guard's.
         reason: Why nothing was stopped, if nothing was.
         status: Of the answer; None as long as there is none.
         cancelled: What the answer says, if it says so.
@@ -37,6 +38,20 @@ class Stop:
     status: int | None = None
     cancelled: bool | None = None
     failed: str | None = None
+
+    @property
+    def told(self) -> str:
+        """What its browser was told, in one word: the outcome, unless there is a receipt that knows more."""
+        match self:
+            case Stop(failed=str()):
+                return "failed"
+            case Stop(verdict="stale" | "unguarded" as verdict):
+                return verdict
+            case Stop(status=None):
+                return "unanswered"
+            case Stop(status=200):
+                return "refused"
+        return "passed"
 
 
 class Stops:
@@ -60,6 +75,8 @@ class Stops:
                     self._add(Stop(cancel_id, stream_id, self._clock()))
             case "cancel_answered", {"cancel": str(cancel_id), "first": first}:
                 self._answered(cancel_id, first, fields)
+            case "cancel_unguarded", {"cancel": str(cancel_id)} if cancel_id in self._stops:
+                self._stops[cancel_id].verdict = "unguarded"
             case "cancel_failed", {"cancel": str(cancel_id), "code": str(code)} if cancel_id in self._stops:
                 self._stops[cancel_id].failed = code
 

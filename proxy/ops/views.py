@@ -15,8 +15,6 @@ from proxy.ops.receipts import Receipt, Receipts
 from proxy.ops.stops import Stop, Stops
 from proxy.ops.times import iso8601
 
-_OK = 200
-
 _LIVE = (StreamState.RUNNING, StreamState.CANCEL_SENT, StreamState.SETTLING)
 
 Clock = Callable[[], float]
@@ -219,10 +217,4 @@ def _outcome(stop: Stop, over: Receipt | None, receipt: Receipt | None) -> str:
         return "unsettled" if over.missing else "settled"
     if receipt is not None:
         return "under_way"
-    if stop.failed is not None:
-        return "failed"
-    if stop.status is None:
-        return "unanswered"
-    if stop.verdict == "stale":
-        return "stale"
-    return "refused" if stop.status == _OK else "passed"
+    return stop.told

@@ -77,6 +77,7 @@ def test_what_is_said_of_one_that_is_not_kept_is_lost() -> None:
     answered(stops, "c-1")
     answered(stops, "c-2", first=None)
     stops("cancel_failed", cancel="c-1", stream="x", code="backend_unreachable")
+    stops("cancel_unguarded", cancel="c-1", stream="x")
 
     assert stops.latest() == ()
 

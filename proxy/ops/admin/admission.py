@@ -55,12 +55,12 @@ class Admission:
         foreign = request.headers.get("Sec-Fetch-Site", "none") not in _FROM_HERE
         origin = request.headers.get("Origin")
         if request.method not in _SAFE and origin is not None:
-            foreign = foreign or _authority(origin) != request.host
+            foreign = foreign or _authority(origin) != _host(request)
         if foreign and not (request.path == "/" and request.method in _SAFE):
             raise RefusalError(HTTPStatus.FORBIDDEN, "cross_site", "Another site's page may not ask this.")
 
     def _check_host(self, request: web.Request) -> None:
-        name = _hostname(request.host)
+        name = _hostname(_host(request))
         if name != self.host and not _is_loopback(name):
             raise RefusalError(
                 HTTPStatus.FORBIDDEN,
@@ -70,7 +70,7 @@ class Admission:
 
     def _check_token(self, request: web.Request, token: str) -> None:
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), token.encode()):
+        if scheme.lower() == "bearer" and hmac.compare_digest(_bytes(shown.strip()), _bytes(token)):
             return
         raise RefusalError(
             HTTPStatus.UNAUTHORIZED,
@@ -94,6 +94,16 @@ def admitted(admission: Admission) -> Middleware:
 def _is_page(path: str) -> bool:
     """The page itself holds nothing; what it shows it has to ask for."""
     return path == "/" or path.startswith(_PAGE)
+
+
+def _bytes(text: str) -> bytes:
+    """As it came, whatever it is: a field's value need not be UTF-8."""
+    return text.encode(errors="surrogateescape")
+
+
+def _host(request: web.Request) -> str:
+    """What the request says; where it says nothing, aiohttp would ask the resolver for this machine's name."""
+    return request.headers.get("Host", "")
 
 
 def _authority(origin: str) -> str:

@@ -51,7 +51,7 @@ def application(views: Views, metrics: Metrics, feed: Feed, drain: Drain, admiss
 
 def _page() -> list[web.RouteDef]:
     """A route for each file of the page, read once."""
-    files = {f"/page/{path.name}": path for path in sorted(_PAGE.iterdir())}
+    files = {f"/page/{path.name}": path for path in sorted(_PAGE.iterdir()) if path.suffix in _TYPES}
     return [web.get(route, _file(path)) for route, path in {"/": _PAGE / "index.html", **files}.items()]
 
 

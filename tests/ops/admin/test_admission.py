@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.raw import RawBrowser
+
 if TYPE_CHECKING:
     from tests.ops.admin.conftest import Guard, Operator, Serve
 
@@ -44,6 +46,29 @@ async def test_another_token_is_none(guard: "Guard", serve: "Serve", shown: str)
 
     assert (reply.status, reply.code) == (401, "unauthorized")
     assert guard.drain.state == "serving"
+
+
+@pytest.mark.parametrize(
+    "fields", [b"Authorization: Bearer \xff\xfe", b"Authorization: Bearer", b"Authorization:", b"X-Nothing: \xff"]
+)
+async def test_whatever_bytes_are_shown_are_no_token(serve: "Serve", fields: bytes) -> None:
+    operator = await serve(token=TOKEN)
+    browser = RawBrowser(operator.port)
+    await browser.connect()
+    await browser.send(b"GET /api/status HTTP/1.1\r\nHost: localhost\r\n" + fields + b"\r\n\r\n")
+
+    assert b"401 Unauthorized" in await browser.until(b"\r\n\r\n")
+    browser.close()
+
+
+async def test_a_request_that_names_no_host_is_refused_at_once(operator: "Operator") -> None:
+    """Without asking the resolver who this machine is, which could take seconds."""
+    browser = RawBrowser(operator.port)
+    await browser.connect()
+    await browser.send(b"GET /api/status HTTP/1.0\r\n\r\n")
+
+    assert b"unknown_host" in await browser.rest()
+    browser.close()
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer"])

@@ -215,13 +215,15 @@ async def test_a_cancel_without_a_receipt_says_what_it_was_told(guard: "Guard", 
         answered(guard, outcome, **answer)
     judged(guard, cancel_id="failed")
     guard.report("cancel_failed", cancel="failed", stream=STREAM, code="backend_unreachable")
+    judged(guard, cancel_id="unguarded")
+    guard.report("cancel_unguarded", cancel="unguarded", stream=STREAM)
     judged(guard, cancel_id="unanswered")
 
     cancels = (await operator.ask("/api/cancels")).json["cancels"]
 
-    assert [cancel["outcome"] for cancel in cancels] == ["unanswered", "failed", *reversed(said)]
+    assert [cancel["outcome"] for cancel in cancels] == ["unanswered", "unguarded", "failed", *reversed(said)]
     assert [cancel["id"] for cancel in cancels] == [cancel["outcome"] for cancel in cancels]
-    assert cancels[1]["failed"] == "backend_unreachable"
+    assert cancels[2]["failed"] == "backend_unreachable"
     assert cancels[-1]["reason"] == "superseded"
 
 

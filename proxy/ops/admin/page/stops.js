@@ -13,6 +13,7 @@ const BADGES = {
   stale: ["plain", "stale"],
   refused: ["plain", "too late"],
   passed: ["plain", "passed on"],
+  unguarded: ["bad", "unguarded"],
   failed: ["bad", "no answer"],
   unanswered: ["plain", "unanswered"],
 };
@@ -31,6 +32,7 @@ function explanation({ outcome, reason, status, failed, age, receipt, presses })
     stale: `Not sent to Hermes${because(reason)}. Answered “cancelled: false”.`,
     refused: `Hermes had nothing to stop${because(reason)}. Answered “cancelled: false”.`,
     passed: `Hermes answered ${status}, which was passed on.`,
+    unguarded: "The proxy made a mistake, and passed it on to Hermes as it was.",
     failed: `Hermes gave no answer (${failed}), and the browser was told so.`,
     unanswered: age > GIVEN_UP ? "Its browser left before the answer." : "Being judged.",
     unsettled: `Given up: ${receipt?.missing.map((step) => MISSING[step]).join("; ")}.`,
