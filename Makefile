@@ -12,10 +12,10 @@ BROWSER := $(shell command -v chromium || command -v chromium-browser || command
 LEFT_OUT := $(if $(BROWSER)$(CI),,tests/browser)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check lint types imports floors schema bench lock clean
+.PHONY: help venv run test check lint types imports floors schema bench screenshots lock clean
 
 help:  ## list this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 venv: $(MADE)  ## make the environment, as every target below does by itself
 
@@ -55,6 +55,10 @@ schema: $(MADE)  ## that the shipped JSON Schema is the code's
 
 bench: $(MADE)  ## measure what the proxy costs
 	@for bench in tests/bench/bench_*.py; do echo "Running $$bench."; $(BIN)/python $$bench || exit 1; done
+
+screenshots: $(MADE)  ## make the pictures of the status page again; it takes a minute
+	@echo "Taking deploy/images/*.png of the demo."
+	@PYTHONPATH=. $(BIN)/python tests/browser/screenshots.py
 
 lock: $(MADE)  ## pin what pyproject.toml asks for; with UPGRADE=1, to the newest there is
 	@echo "Writing $(LOCK)."

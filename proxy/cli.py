@@ -61,6 +61,7 @@ def _fail(message: str, code: int) -> NoReturn:
 _config = click.option("--config", type=Path, metavar="FILE", help="YAML file with settings.")
 _upstream = click.option("--upstream", metavar="URL", help="Hermes, such as http://127.0.0.1:8787.")
 _listen = click.option("--listen", metavar="HOST:PORT", help="Where browsers connect; also unix:///path.")
+_admin = click.option("--admin", metavar="HOST:PORT", help="Where operators connect; off loopback it needs a token.")
 
 
 @click.group(cls=_OneLineErrors, no_args_is_help=False)
@@ -73,9 +74,10 @@ def main() -> None:
 @_config
 @_upstream
 @_listen
-def serve(config: Path | None, upstream: str | None, listen: str | None) -> int:
+@_admin
+def serve(config: Path | None, upstream: str | None, listen: str | None, admin: str | None) -> int:
     """Run the proxy in front of Hermes until SIGTERM or SIGINT; SIGHUP reads the settings again."""
-    again = partial(load, config, upstream=upstream, listen=listen)
+    again = partial(load, config, upstream=upstream, listen=listen, admin=admin)
     settings = again()
     # Here, not above: `check` should not take the time to load a server that it does not start.
     from proxy import app  # noqa: PLC0415
@@ -92,9 +94,10 @@ def serve(config: Path | None, upstream: str | None, listen: str | None) -> int:
     help="Whose habits the embedded Hermes has.",
 )
 @_listen
-def demo(release: str, listen: str | None) -> int:
+@_admin
+def demo(release: str, listen: str | None, admin: str | None) -> int:
     """Run the proxy in front of an embedded Hermes, with a page to try Stop on."""
-    settings = load(listen=listen)
+    settings = load(listen=listen, admin=admin)
     from proxy import app  # noqa: PLC0415 - as in serve
 
     return _run(settings, lambda started: app.demo(release, settings, started=started))

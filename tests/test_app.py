@@ -19,6 +19,7 @@ import trustme
 from proxy import __version__
 from proxy.app import demo, exposure, running, serve, startup
 from proxy.config import (
+    AdminSettings,
     ClientSettings,
     LaneSettings,
     ListenSettings,
@@ -34,6 +35,7 @@ from proxy.ops import log, systemd
 from tests.support.lab import FAST, PATIENCE, Browser, Lab
 
 ANYWHERE = ListenSettings(port=0)
+SEEN_ANYWHERE = AdminSettings(port=0)
 
 
 @pytest.fixture
@@ -54,7 +56,8 @@ def _logging_stays_pytests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def in_front_of(backend: Backend, *, listen: ListenSettings = ANYWHERE, lanes: LaneSettings | None = None) -> Settings:
-    return Settings(listen=listen, upstream=UpstreamSettings(url=backend.url, lanes=lanes or LaneSettings()))
+    upstream = UpstreamSettings(url=backend.url, lanes=lanes or LaneSettings())
+    return Settings(listen=listen, upstream=upstream, admin=SEEN_ANYWHERE)
 
 
 def nobody(_event: str, /, **_fields: object) -> None:
@@ -228,9 +231,10 @@ async def test_it_serves_until_it_is_told_to_stop(
     settings = in_front_of(backend)
     serving = command.serve(settings)
     await command.started()
-    (line,) = command.said
-    url = line.rpartition(" on ")[2]
-    assert line == f"guarding {backend.url} on {url}"
+    guarding, seen = command.said
+    url = guarding.rpartition(" on ")[2]
+    assert guarding == f"guarding {backend.url} on {url}"
+    assert seen.startswith("health, metrics and a status page on http://127.0.0.1:")
     assert await whether_authenticated(session, url) is False
 
     os.kill(os.getpid(), number)
@@ -246,8 +250,8 @@ async def test_it_warns_of_a_hermes_that_anybody_can_reach(backend: Backend, mon
     monkeypatch.setattr(exposure, "is_exposed", lambda _listen: True)
     command = Command()
     serving = command.serve(in_front_of(backend))
-    await command.started(lines=4)
-    assert [line.partition(":")[0] for line in command.said[1:]] == ["WARNING"] * 3
+    await command.started(lines=5)
+    assert [line.partition(":")[0] for line in command.said[2:]] == ["WARNING"] * 3
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(PATIENCE):
         await serving
@@ -350,15 +354,19 @@ async def test_without_its_c_extensions_it_does_not_run(monkeypatch: pytest.Monk
     monkeypatch.setenv("AIOHTTP_NO_EXTENSIONS", "1")
 
     with pytest.raises(UserError, match="AIOHTTP_NO_EXTENSIONS is set"):
-        await command(Settings(listen=ANYWHERE))
+        await command(Settings(listen=ANYWHERE, admin=SEEN_ANYWHERE))
 
 
 async def test_a_demo_is_a_backend_and_the_proxy_in_front_of_it(session: aiohttp.ClientSession) -> None:
     command = Command()
-    playing = asyncio.create_task(demo("v0.51.195", Settings(listen=ANYWHERE), started=command.announce))
+    settings = Settings(listen=ANYWHERE, admin=SEEN_ANYWHERE)
+    playing = asyncio.create_task(demo("v0.51.195", settings, started=command.announce))
     await command.started()
     assert "v0.51.195" in command.said[0]
-    guarded, direct = (line.split()[-1].rstrip("/") for line in command.said[1:])
+    guarded, direct, seen = (line.split()[-1].rstrip("/") for line in command.said[1:])
+    async with session.get(f"{seen}/api/status") as response:
+        status = await response.json()
+        assert (status["listening"], status["upstream"]) == (guarded, direct)
 
     for base in (guarded, direct):
         async with session.get(f"{base}/demo/config.json") as response:

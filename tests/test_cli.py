@@ -87,11 +87,12 @@ def _one_line(result: Result) -> str:
 def test_serve_runs_the_proxy_with_its_settings(app: _App, tmp_path: Path) -> None:
     file = tmp_path / "guard.yaml"
     file.write_text("relay: {buffer: 2MiB}\n")
-    result = _run("serve", f"--config={file}", "--upstream=http://a", "--listen=[::1]:1")
+    result = _run("serve", f"--config={file}", "--upstream=http://a", "--listen=[::1]:1", "--admin=[::1]:2")
     assert result.exit_code == 0
     assert app.settings is not None
     assert app.settings.relay.buffer == 2 << 20
     assert app.settings.upstream.url == "http://a"
+    assert app.settings.admin.url == "http://[::1]:2"
     assert "listening on http://[::1]:1\n" in result.stderr
 
 
@@ -118,11 +119,11 @@ def test_serve_needs_nothing(app: _App) -> None:
 
 
 def test_demo_has_the_habits_of_a_release(app: _App) -> None:
-    result = _run("demo", "--release=v0.52.262", "--listen=127.0.0.1:1")
+    result = _run("demo", "--release=v0.52.262", "--listen=127.0.0.1:1", "--admin=127.0.0.1:2")
     assert result.exit_code == 0
     assert app.release == "v0.52.262"
     assert app.settings is not None
-    assert app.settings.listen.port == 1
+    assert (app.settings.listen.port, app.settings.admin.port) == (1, 2)
 
 
 def test_demo_shows_the_oldest_release_unless_told(app: _App) -> None:
@@ -242,6 +243,15 @@ def test_check_says_what_would_be_used_and_what_there_is(look: _Look, tmp_path: 
     assert facts.startswith("What Hermes does")
     assert look.settings is not None
     assert (look.settings.url, look.cookie) == ("http://a", None)
+
+
+def test_check_does_not_show_a_token(look: _Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "correct-horse-battery-staple"
+    monkeypatch.setenv("STREAM_GUARD__ADMIN__TOKEN", token)
+    for args in (["check"], ["check", "--json"]):
+        result = _run(*args)
+        assert token not in result.output
+        assert '"**********"' in result.stdout
 
 
 def test_check_without_a_file_shows_the_defaults(look: _Look) -> None:

@@ -15,6 +15,7 @@ from proxy.guard.handler import Handler
 from proxy.guard.limits import Limits, Live
 from proxy.guard.login import LoginGuard
 from proxy.guard.ownership import Ownership
+from proxy.guard.reach import Reach
 from proxy.guard.relay import RelayGuard
 from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report, unheard
@@ -41,6 +42,7 @@ class Guard:
     ownership: Ownership
     relays: Relays
     drain: Drain
+    reach: Reach
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -85,12 +87,13 @@ def compose(  # noqa: PLR0913 - what it is put together from
     ownership = Ownership(store, clock, report)
     relays = Relays()
     backend = Backend(upstream, answer_limit=ANSWER_LIMIT)
+    liveness = Liveness(clock, ownership.lose_running)
     cancels = CancelGuard(backend, ownership, relays, tasks, live, report=report)
     settling = Settling(ownership, relays, Slots(backend, tasks, clock, live), tasks, live, report=report)
 
     def settled(effect: Settled) -> None:
         cancels.forget(effect.stream_id)
-        receipt = Receipt.of(effect)
+        receipt = Receipt.of(effect.stream_id, effect.cancel, effect.ending)
         receipts.add(receipt)
         report("cancel_settled", **receipt.fields())
 
@@ -102,7 +105,7 @@ def compose(  # noqa: PLR0913 - what it is put together from
     handler = Handler(
         upstream,
         ownership,
-        Liveness(clock, ownership.lose_running),
+        liveness,
         cancels,
         starts,
         RelayGuard(upstream, ownership, relays, live, report=report),
@@ -111,4 +114,5 @@ def compose(  # noqa: PLR0913 - what it is put together from
     )
     authentication = Authentication(backend, tasks, clock)
     gate = Gate(handler, authentication, LoginGuard(backend, tasks, clock), gate_rules(settings), notice=notice)
-    return Guard(gate, handler, live, store, ownership, relays, drain)
+    reach = Reach(backend, liveness, tasks, clock)
+    return Guard(gate, handler, live, store, ownership, relays, drain, reach)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from proxy.app.admin import Observed, administered
 from proxy.app.exposure import warning_if_exposed
 from proxy.app.lifecycle import attended, drained, until_signalled
 from proxy.app.reload import Reload
@@ -49,14 +50,18 @@ async def serve(
     seen = await glance(settings)
 
     async def life(told_to_end: asyncio.Event) -> None:
-        notice = log.LogReport()
+        observed = Observed()
+        notice = fan_out(log.LogReport(), observed.report)
         async with (
             _reporting(settings) as (report, trace),
-            running(settings, report, notice=notice, sockets=sockets) as proxy,
+            running(settings, fan_out(report, observed.report), notice=notice, sockets=sockets) as proxy,
+            administered(settings, proxy, observed) as admin_url,
             attended(proxy, Reload(load, settings, proxy, trace, notice=notice), file),
         ):
-            notice("started", **description(settings, proxy.url, seen))
+            notice("started", **description(settings, proxy.url, seen), admin=admin_url)
             announce(f"guarding {settings.upstream.url} on {proxy.url}")
+            if admin_url is not None:
+                announce(f"health, metrics and a status page on {admin_url}/")
             async with warning_if_exposed(settings.listen, proxy.guard.gate.authentication, announce):
                 await drained(proxy, told_to_end)
 
@@ -88,12 +93,20 @@ async def demo(release: str, settings: Settings, *, started: Announce | None = N
         async with DemoBackend(release, pace=Pace(deaf=_DEAF)) as backend:
             upstream = settings.upstream.model_copy(update={"url": backend.url})
             guarded = settings.model_copy(update={"upstream": upstream})
-            async with _reporting(settings) as (report, _), running(guarded, report, notice=log.LogReport()) as proxy:
+            observed = Observed()
+            notice = fan_out(log.LogReport(), observed.report)
+            async with (
+                _reporting(settings) as (report, _),
+                running(guarded, fan_out(report, observed.report), notice=notice) as proxy,
+                administered(guarded, proxy, observed) as admin_url,
+            ):
                 backend.guarded = proxy.url
                 if started is not None:
                     started(f"Hermes' habits of {release}; open either and press Stop, then Send:")
                     started(f"  with the proxy     {proxy.url}/")
                     started(f"  without the proxy  {backend.url}/")
+                    if admin_url is not None:
+                        started(f"What the proxy sees of it is shown on {admin_url}/")
                 await drained(proxy, told_to_end)
 
     return await until_signalled(life)

@@ -12,6 +12,7 @@ from proxy.config.changes import changed
 from proxy.config.errors import SettingsError, UserError
 from proxy.config.loading import load
 from proxy.config.settings import (
+    AdminSettings,
     ClientSettings,
     DrainSettings,
     LaneSettings,
@@ -26,6 +27,7 @@ from proxy.config.settings import (
 )
 
 __all__ = [
+    "AdminSettings",
     "ClientSettings",
     "DrainSettings",
     "LaneSettings",

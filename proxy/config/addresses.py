@@ -25,16 +25,37 @@ def parse_listen(text: str) -> dict[str, Any]:
     """
     if text.startswith(_UNIX):
         return {"unix": text.removeprefix(_UNIX)}
-    found = _LISTEN.fullmatch(text)
-    if found is None:
-        raise ValueError(f'should be HOST:PORT, [::1]:PORT or unix:///path, not "{text}"')
-    return {"host": found["ipv6"] or found["name"], "port": int(found["port"]), "unix": None}
+    return {**_host_and_port(text, "should be HOST:PORT, [::1]:PORT or unix:///path"), "unix": None}
+
+
+def parse_admin(text: str) -> dict[str, Any]:
+    """The ``admin`` keys that ``HOST:PORT`` or ``[::1]:PORT`` stands for.
+
+    Raises:
+        ValueError: It has none of these forms.
+    """
+    return _host_and_port(text, "should be HOST:PORT or [::1]:PORT")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def authority(host: str, port: int | None) -> str:
     """``HOST[:PORT]`` as a URL has it, an IPv6 address in brackets (RFC 3986, 3.2.2)."""
     name = f"[{host}]" if ":" in host else host
     return name if port is None else f"{name}:{port}"
+
+
+def _host_and_port(text: str, wanted: str) -> dict[str, Any]:
+    found = _LISTEN.fullmatch(text)
+    if found is None:
+        raise ValueError(f'{wanted}, not "{text}"')
+    return {"host": found["ipv6"] or found["name"], "port": int(found["port"])}
 
 
 def _host(host: str) -> str:

@@ -1,6 +1,7 @@
 """Files that a setting names: read once at the start, so that a bad one is found there."""
 
 import os
+import re
 import ssl
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,6 +10,8 @@ from pydantic import AfterValidator, WithJsonSchema
 
 # sun_path holds 108 bytes with its final NUL (unix(7)); bind() says only "path too long".
 _SOCKET_PATH_LIMIT: Final = 107
+
+_SHORTEST_TOKEN: Final = 16
 
 
 def check_certificate_pair(certificate: Path, key: Path) -> None:
@@ -57,8 +60,40 @@ def _certificates(path: Path) -> Path:
     return path
 
 
+def read_token(path: Path) -> str:
+    """The token in a file, as secrets are handed to containers: alone on its only line.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It holds no token.
+    """
+    return check_token(path.read_bytes().decode("ascii", "replace").rstrip("\r\n"))
+
+
+def check_token(token: str) -> str:
+    """A token that a header can carry, and that nobody guesses; no message repeats it.
+
+    Raises:
+        ValueError: It is too short, or holds something else than visible ASCII.
+    """
+    if not re.fullmatch(rf"[!-~]{{{_SHORTEST_TOKEN},}}", token):
+        raise ValueError(
+            f"should be at least {_SHORTEST_TOKEN} characters without spaces or accents, as openssl rand -hex 32 makes"
+        )
+    return token
+
+
+def _token_file(path: Path) -> Path:
+    try:
+        read_token(_readable(path))
+    except ValueError as error:
+        raise ValueError(f'names "{path}", whose token {error}') from error
+    return path
+
+
 ReadableFile = Annotated[Path, AfterValidator(_readable), WithJsonSchema({"type": "string"})]
 CertificateFile = Annotated[Path, AfterValidator(_certificates), WithJsonSchema({"type": "string"})]
+TokenFile = Annotated[Path, AfterValidator(_token_file), WithJsonSchema({"type": "string"})]
 SocketPath = Annotated[
     Path,
     AfterValidator(socket_path),

@@ -20,6 +20,7 @@ def load(
     *,
     upstream: str | None = None,
     listen: str | None = None,
+    admin: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     """The settings to run with; what no source sets has its default.
@@ -28,13 +29,14 @@ def load(
         file: A YAML file, or ``None`` for none.
         upstream: The value of ``--upstream``, a URL.
         listen: The value of ``--listen``: ``HOST:PORT``, ``[::1]:PORT`` or ``unix:///path``.
+        admin: The value of ``--admin``: ``HOST:PORT`` or ``[::1]:PORT``.
         environ: Where variables such as ``STREAM_GUARD__UPSTREAM__URL`` are looked up.
 
     Raises:
         SettingsError: Something cannot be used. One sentence that names the flag, the variable or
             the file's line, the setting, and what it should be.
     """
-    sources = [*from_flags(upstream=upstream, listen=listen), from_environment(environ)]
+    sources = [*from_flags(upstream=upstream, listen=listen, admin=admin), from_environment(environ)]
     if file is not None:
         sources.append(from_file(file))
     tree: Any = reduce(merge, [source.tree for source in reversed(sources)])

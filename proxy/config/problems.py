@@ -18,6 +18,7 @@ _WANTED: Final = {
     "model_type": "should be a section of keys",
     "tuple_type": "should be a list",
 }
+_SECRETS: Final[tuple[KeyPath, ...]] = (("admin", "token"),)
 _LONGEST_VALUE: Final = 60
 
 
@@ -54,6 +55,8 @@ def _sentence(problem: ErrorDetails) -> str:
             return f"{dotted(path)} {problem['ctx']['error']}"
         case "json_invalid":
             return "the settings hold text that is not Unicode"
+    if path in _SECRETS:
+        return f"{dotted(path)} should be text; put it in quotes"
     wanted = _WANTED.get(problem["type"], problem["msg"].removeprefix("Input "))
     return f"{dotted(path)} {wanted}, not {_shown(problem['input'])}"
 

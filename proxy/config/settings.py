@@ -7,18 +7,29 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from proxy.config.addresses import HeaderName, Host, Network, Port, UpstreamUrl, authority
+from proxy.config.addresses import HeaderName, Host, Network, Port, UpstreamUrl, authority, is_loopback
 from proxy.config.files import (
     CertificateFile,
     ReadableFile,
     SocketPath,
+    TokenFile,
     check_certificate_pair,
+    check_token,
+    read_token,
 )
 from proxy.config.units import Duration, Size, Timeout
 
 Count = Annotated[int, Field(ge=1)]
+
+
+def _token(token: SecretStr) -> SecretStr:
+    check_token(token.get_secret_value())
+    return token
+
+
+Token = Annotated[SecretStr, AfterValidator(_token)]
 
 _MOST_LANES = 127
 """One below the 128 requests that Hermes serves at once (F7)."""
@@ -121,6 +132,52 @@ class UpstreamSettings(_Section):
 
     lanes: LaneSettings = LaneSettings()
     """Most connections to Hermes at once, by kind; at most 127 in all (F7)."""
+
+
+class AdminSettings(_Section):
+    """Where operators connect, for health, metrics, and a page that shows what runs.
+
+    It is never reached through the address that browsers use.
+    """
+
+    enabled: bool = True
+    """Whether there is such a listener."""
+
+    host: Host = "127.0.0.1"
+    """Name or address to listen on. Anything but loopback needs a token."""
+
+    port: Port = 8789
+    """TCP port; one above the proxy's own 8788. 0 takes any free port."""
+
+    token: Token | None = None
+    """What callers show as ``Authorization: Bearer``, at least 16 characters; null asks for nothing, which
+    is possible on loopback only. It is never printed or logged."""
+
+    token_file: TokenFile | None = None
+    """File that holds the token, in place of the token itself; containers are given secrets like that."""
+
+    @model_validator(mode="after")
+    def _ask_for_a_token(self) -> Self:
+        if self.token and self.token_file:
+            raise ValueError("should have one of token and token_file, not both")
+        if self.enabled and not is_loopback(self.host) and not (self.token or self.token_file):
+            raise ValueError(
+                f"should have a token, as others can reach {self.host}: set admin.token or admin.token_file to"
+                " what openssl rand -hex 32 prints, or listen on 127.0.0.1"
+            )
+        return self
+
+    @property
+    def url(self) -> str:
+        """The address as a URL, such as ``http://127.0.0.1:8789``."""
+        return f"http://{authority(self.host, self.port)}"
+
+    @property
+    def bearer(self) -> str | None:
+        """The token that callers have to show, wherever it was set."""
+        if self.token_file is not None:
+            return read_token(self.token_file)
+        return self.token.get_secret_value() if self.token else None
 
 
 class OwnershipSettings(_Section):
@@ -255,6 +312,7 @@ class Settings(_Section):
 
     listen: ListenSettings = ListenSettings()
     upstream: UpstreamSettings = UpstreamSettings()
+    admin: AdminSettings = AdminSettings()
     ownership: OwnershipSettings = OwnershipSettings()
     relay: RelaySettings = RelaySettings()
     client: ClientSettings = ClientSettings()

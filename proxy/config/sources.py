@@ -1,12 +1,12 @@
 """Where settings come from: a YAML file, the environment, flags; each value with its origin."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
-from proxy.config.addresses import parse_listen
+from proxy.config.addresses import parse_admin, parse_listen
 from proxy.config.document import KeyPath, read_document
 from proxy.config.errors import SettingsError
 
@@ -50,20 +50,19 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     return reduce(_overlay, [_variable(name, environ[name]) for name in names], Source({}, {}))
 
 
-def from_flags(*, upstream: str | None, listen: str | None) -> list[Source]:
+def from_flags(*, upstream: str | None, listen: str | None, admin: str | None) -> list[Source]:
     """The settings in command line flags; ``None`` is a flag that was not given.
 
     Raises:
-        SettingsError: ``--listen`` has none of its forms.
+        SettingsError: ``--listen`` or ``--admin`` has none of its forms.
     """
     sources = []
     if upstream is not None:
         sources.append(_flag("--upstream", "upstream", {"url": upstream}))
     if listen is not None:
-        try:
-            sources.append(_flag("--listen", "listen", parse_listen(listen)))
-        except ValueError as error:
-            raise SettingsError(f"--listen {error}") from error
+        sources.append(_address("--listen", "listen", listen, parse_listen))
+    if admin is not None:
+        sources.append(_address("--admin", "admin", admin, parse_admin))
     return sources
 
 
@@ -92,6 +91,13 @@ def _variable(name: str, text: str) -> Source:
 
 def _overlay(base: Source, over: Source) -> Source:
     return Source(merge(base.tree, over.tree), {**base.origins, **over.origins})
+
+
+def _address(name: str, section: str, text: str, parse: Callable[[str], dict[str, Any]]) -> Source:
+    try:
+        return _flag(name, section, parse(text))
+    except ValueError as error:
+        raise SettingsError(f"{name} {error}") from error
 
 
 def _flag(name: str, section: str, values: dict[str, Any]) -> Source:

@@ -1,5 +1,6 @@
 """Asking Hermes in whole answers, on the lane that never waits for the others."""
 
+import math
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
@@ -63,11 +64,15 @@ class Liveness:
     Args:
         clock: Monotonic seconds.
         lose_running: Told since when.
+
+    Attributes:
+        heard: When it last answered.
     """
 
     def __init__(self, clock: Callable[[], float], lose_running: Callable[[float], Awaitable[None]]) -> None:
         self._clock = clock
         self._lose_running = lose_running
+        self.heard = -math.inf
         self._started: float | None = None
         self._away_since: float | None = None
 
@@ -77,6 +82,7 @@ class Liveness:
 
     async def answered(self) -> None:
         """It answered: if it was away before, it came back as another process."""
+        self.heard = self._clock()
         if self._away_since is not None:
             away_since, self._away_since = self._away_since, None
             await self._lose_running(away_since)

@@ -67,12 +67,16 @@ class CancelGuard:
         """
         cancel_id = f"c-{secrets.token_hex(6)}"
         about = {"stream": stream_id, "cancel": cancel_id}
-        with failing_open(self._report, "judging a cancel", passing=ProxyError, **about):
-            for _ in range(_MOST_CORRECTIONS):
-                if judged := await self._judge(head, stream_id, cancel_id):
-                    return judged
-        self._report("cancel_unguarded", **about)
-        return Judged(await self._backend.ask(head))
+        try:
+            with failing_open(self._report, "judging a cancel", passing=ProxyError, **about):
+                for _ in range(_MOST_CORRECTIONS):
+                    if judged := await self._judge(head, stream_id, cancel_id):
+                        return judged
+            self._report("cancel_unguarded", **about)
+            return Judged(await self._backend.ask(head))
+        except ProxyError as error:
+            self._report("cancel_failed", code=error.code, **about)
+            raise
 
     async def _judge(self, head: RequestHead, stream_id: str, cancel_id: str) -> Judged | None:
         """The answer, or None if the record had to be corrected and the verdict with it."""

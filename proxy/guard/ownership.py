@@ -99,10 +99,13 @@ class Ownership:
             record = await self._read(record.moved_to)
         return record
 
+    async def busy(self) -> tuple[SessionRecord, ...]:
+        """What is believed about every session in which something runs or settles."""
+        return await self._store.busy()
+
     async def live_streams(self) -> tuple[StreamRecord, ...]:
         """Every stream that runs or is being cancelled, as far as is believed."""
-        records = await self._store.busy()
-        return tuple(s for record in records for s in record.streams if s.state is not StreamState.ENDED)
+        return tuple(s for record in await self.busy() for s in record.streams if s.state is not StreamState.ENDED)
 
     async def changed(self, known: SessionRecord) -> SessionRecord:
         """The session's record once it is another than `known`; the caller bounds the wait."""
@@ -116,7 +119,7 @@ class Ownership:
     async def session_of(self, stream_id: str) -> str | None:
         """The session of that stream, if it is known."""
         located = await self.locate(stream_id)
-        return None if located == _nameless(stream_id) else located
+        return None if is_nameless(located) else located
 
     async def _read(self, session_id: str) -> SessionRecord:
         return (await self._store.transact(session_id, Transition)).record
@@ -138,6 +141,14 @@ def _said(seen: Observation) -> dict[str, object]:
     return {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
 
 
+_NAMELESS = "stream:"
+
+
 def _nameless(stream_id: str) -> str:
     """A session id of our own for a stream whose session is not known yet."""
-    return f"stream:{stream_id}"
+    return f"{_NAMELESS}{stream_id}"
+
+
+def is_nameless(session_id: str) -> bool:
+    """Whether that is no session of Hermes', but stands for one that is not known yet."""
+    return session_id.startswith(_NAMELESS)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
+from proxy.core.records import Ending
 from proxy.guard.watch import Watch
 from proxy.http.stream import Sink, settle
 
@@ -75,7 +76,7 @@ class Pump:
         clock: The event loop's.
         idle_timeout: Longest silence, in seconds; a heartbeat breaks it.
         buffer: Bytes that wait for the browser before the upstream is held back (P7).
-        closed: Told why as soon as the upstream is closed.
+        closed: Told why as soon as the upstream is closed, and for what ending an overdue one was given up.
     """
 
     def __init__(  # noqa: PLR0913 - its two ends, its judgement, and the means to carry it out
@@ -87,7 +88,7 @@ class Pump:
         clock: Callable[[], float],
         idle_timeout: float,
         buffer: int,
-        closed: Callable[[Over], None],
+        closed: Callable[[Over, Ending | None], None],
     ) -> None:
         self._upstream = upstream
         self._browser = browser
@@ -106,6 +107,7 @@ class Pump:
         self._heard = self._resumed = clock()
         self._ended: Over | None = None  # by the backend, or with the proxy
         self._over: Over | None = None
+        self._overdue: Ending | None = None
         self._error: Exception | None = None
 
     @property
@@ -202,6 +204,7 @@ class Pump:
             return
         due = await self._watch.due(self._resumed)
         if due is not None and self._clock() >= due.at:
+            self._overdue = due.ending
             self._finish(Over.OVERDUE, await self._watch.ending(due))
         elif self._idle_at is not None and self._clock() >= self._idle_at:
             self._finish(Over.IDLE)
@@ -220,7 +223,7 @@ class Pump:
         if last:
             self._unsent.append(last)
         self._upstream.abort()
-        self._closed(over)
+        self._closed(over, self._overdue)
 
     def _send(self) -> None:
         if self._draining is not None and self._draining.done():

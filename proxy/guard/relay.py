@@ -8,6 +8,7 @@ from itertools import count
 from aiohttp import web
 
 from proxy.core.observations import StreamMissing
+from proxy.core.records import Ending
 from proxy.guard.learn import pass_back_and_learn
 from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
@@ -130,7 +131,8 @@ def _stream_id(call: Call) -> str | None:
     return call.stream_id if isinstance(call, OpenStream) else None
 
 
-def _report_closed(report: Report, why: Over) -> None:
+def _report_closed(report: Report, why: Over, overdue: Ending | None) -> None:
     if why is Over.LEFT:
         report("browser_left")
-    report("upstream_closed", why=None if why in (Over.LEFT, Over.FAILED) else why.value)
+    said = None if why in (Over.LEFT, Over.FAILED) else why.value
+    report("upstream_closed", why=said, overdue=overdue.value if overdue else None)

@@ -150,10 +150,11 @@ class StartGuard:
 
         Every try is held like the first: a cancel may have been accepted since.
         """
-        pause, tries, held = _FIRST_PAUSE, 1, False
+        pause, tries, held, began = _FIRST_PAUSE, 1, False, self._ownership.clock()
         while True:
             held |= await self._hold(session_id, deadline, report)
             report("start_forwarded", held=held)
+            forwarded = self._ownership.clock()
             answer = await self._backend.ask(head, Body.of(body))
             if self._ownership.clock() + pause >= deadline or not await self._is_spurious(answer, session_id):
                 break
@@ -161,7 +162,8 @@ class StartGuard:
             await asyncio.sleep(pause)
             pause, tries, held = min(2 * pause, _LONGEST_PAUSE), tries + 1, True
         await self._learn(answer, session_id)
-        report("start_answered", status=answer.status, tries=tries)
+        waited = round(forwarded - began, 4)
+        report("start_answered", status=answer.status, tries=tries, held=held, waited=waited)
         return Judged(answer, "held" if held else "forwarded")
 
     async def _is_spurious(self, answer: Answer, session_id: str) -> bool:

@@ -132,6 +132,12 @@ class Runs:
         """Whether nobody works."""
         return not self.named and not self.unnamed
 
+    def includes(self, stream_id: str) -> bool | None:
+        """Whether somebody works on that stream; None if it cannot be told from the others."""
+        if stream_id in self.named:
+            return True
+        return None if self.unnamed else False
+
     def slot(self, stream_id: str) -> Slot:
         """What this says of a cancelled stream's worker, if it was asked for after the cancel.
 

@@ -7,10 +7,7 @@ from typing import Any, Final, Literal
 import structlog
 from structlog.typing import EventDict, Processor
 
-_SHORT = 8
-"""Characters shown of a session's or stream's id."""
-
-_IDS = ("session", "stream", "stream_id", "new_session_id")
+from proxy.ops.ids import with_short_ids
 
 _FIRST = ("timestamp", "level", "event")
 """What every line begins with; the rest keeps the order in which it was reported."""
@@ -45,11 +42,8 @@ def _text(terminal: bool) -> tuple[Processor, ...]:  # noqa: FBT001 - a private 
 
 
 def shorten_ids(_logger: Any, _method: str, line: EventDict) -> EventDict:
-    """Session and stream ids are credentials of a kind; their beginning tells them apart."""
-    for name in _IDS:
-        if isinstance(line.get(name), str):
-            line[name] = line[name][:_SHORT]
-    return line
+    """See `proxy.ops.ids`."""
+    return with_short_ids(line)
 
 
 def _begin_with_the_same(_logger: Any, _method: str, line: EventDict) -> EventDict:

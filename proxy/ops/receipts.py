@@ -3,8 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from proxy.core.effects import Settled
-from proxy.core.records import SlotFreedBy
+from proxy.core.records import Cancel, Ending, SlotFreedBy
 
 KEPT = 1000
 """Receipts kept; the oldest go first (P7: every buffer has a size)."""
@@ -12,23 +11,25 @@ KEPT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One cancel, from its request until it settled; times in seconds after the request.
+    """One cancel, from its request until it settled, or as far as it has come; steps in seconds after the request.
 
     Attributes:
         cancel_id: As in the answer's `Stream-Guard` field.
         stream_id: What it stopped.
-        ending: How the stream ended.
+        requested_at: When it was asked for, in seconds of the guard's clock.
+        ending: How the stream ended; None if it did not so far.
         backend_acked: When the backend accepted it.
         terminal_seen: When every relay had been given its ending.
         answered: When the browser was answered.
         slot_free: When the worker's slot was known to be free.
         slot_freed_by: What told so: `/health`, or the next start that was accepted (F3).
-        missing: What had not happened when the wait for it ended; empty if it settled.
+        missing: What had not happened so far, or when the wait for it ended; empty if it settled.
     """
 
     cancel_id: str
     stream_id: str
-    ending: str
+    requested_at: float
+    ending: str | None
     backend_acked: float | None
     terminal_seen: float | None
     answered: float | None
@@ -37,17 +38,17 @@ class Receipt:
     missing: tuple[str, ...]
 
     @classmethod
-    def of(cls, effect: Settled) -> "Receipt":
-        """The receipt of a cancel that is over."""
-        cancel = effect.cancel
+    def of(cls, stream_id: str, cancel: Cancel, ending: Ending | None) -> "Receipt":
+        """The receipt of a cancel of that stream."""
 
         def after(at: float | None) -> float | None:
             return None if at is None else round(at - cancel.sent_at, 4)
 
         return cls(
             cancel_id=cancel.cancel_id,
-            stream_id=effect.stream_id,
-            ending=effect.ending.value,
+            stream_id=stream_id,
+            requested_at=cancel.sent_at,
+            ending=ending.value if ending else None,
             backend_acked=after(cancel.acked_at),
             terminal_seen=after(cancel.terminal_at),
             answered=after(cancel.answered_at),
@@ -56,18 +57,29 @@ class Receipt:
             missing=cancel.missing,
         )
 
-    def fields(self) -> dict[str, object]:
-        """For a report: JSON values, with what is not known left out."""
+    @property
+    def steps(self) -> dict[str, float]:
+        """What has happened, in the order in which it is expected, and when."""
         steps = {
             "backend_acked": self.backend_acked,
             "terminal_seen": self.terminal_seen,
             "answered": self.answered,
             "slot_free": self.slot_free,
-            "slot_freed_by": self.slot_freed_by.value if self.slot_freed_by else None,
         }
-        known = {name: value for name, value in steps.items() if value is not None}
-        result: dict[str, object] = {"cancel": self.cancel_id, "stream": self.stream_id, "ending": self.ending}
-        return {**result, **known, "missing": list(self.missing)}
+        return {name: after for name, after in steps.items() if after is not None}
+
+    @property
+    def took(self) -> float | None:
+        """Seconds until it had settled; None if it has not."""
+        return None if self.missing else max(self.steps.values())
+
+    def fields(self) -> dict[str, object]:
+        """For a report: JSON values, with what is not known left out."""
+        freed_by = self.slot_freed_by.value if self.slot_freed_by else None
+        known = {"slot_freed_by": freed_by, "took": self.took}
+        about = {"cancel": self.cancel_id, "stream": self.stream_id, "ending": self.ending}
+        told = {name: value for name, value in known.items() if value is not None}
+        return {**about, **self.steps, **told, "missing": list(self.missing)}
 
 
 class Receipts:

@@ -86,7 +86,7 @@ async def serve(request: pytest.FixtureRequest, backend: Backend) -> AsyncIterat
         else:
             options = ("--listen=127.0.0.1:0", *options)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", code, "serve", f"--upstream={backend.url}", *options),
+            *(sys.executable, "-c", code, "serve", f"--upstream={backend.url}", "--admin=127.0.0.1:0", *options),
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, **variables},
             pass_fds=descriptors,

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from proxy.config.addresses import Host, Network, Port, UpstreamUrl, authority, parse_listen
+from proxy.config.addresses import Host, Network, Port, UpstreamUrl, authority, is_loopback, parse_admin, parse_listen
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,22 @@ def test_listen_takes_a_host_and_port_or_a_socket(text: str, keys: dict[str, Any
 def test_listen_refuses_other_forms(text: str) -> None:
     with pytest.raises(ValueError, match=r"HOST:PORT, \[::1\]:PORT or unix:///path"):
         parse_listen(text)
+
+
+def test_operators_connect_by_host_and_port_only() -> None:
+    assert parse_admin("[::1]:8789") == {"host": "::1", "port": 8789}
+    with pytest.raises(ValueError, match=r'should be HOST:PORT or \[::1\]:PORT, not "unix:///run/guard.sock"'):
+        parse_admin("unix:///run/guard.sock")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_loopback_is_this_machines_alone(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "guard.home", "localhost.example"])
+def test_anything_else_is_not(host: str) -> None:
+    assert not is_loopback(host)
 
 
 @pytest.mark.parametrize(

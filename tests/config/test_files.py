@@ -14,7 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 from proxy.config.files import (
     CertificateFile,
     ReadableFile,
+    TokenFile,
     check_certificate_pair,
+    check_token,
+    read_token,
     socket_path,
 )
 
@@ -81,3 +84,35 @@ def test_a_socket_path_is_absolute_and_fits_the_system() -> None:
         socket_path(Path("/a\0b"))
     with pytest.raises(ValueError, match="at most 107 bytes"):
         socket_path(Path("/" + "é" * 54))
+
+
+TOKEN = "correct-horse-battery-staple"
+
+
+def test_a_token_is_what_a_header_can_carry_and_nobody_guesses() -> None:
+    assert check_token(TOKEN) == TOKEN
+
+
+@pytest.mark.parametrize(
+    "token", ["", "x" * 15, "a token with spaces in it", "ünïcödé-ünïcödé-ünïcödé", "x" * 16 + "\n"]
+)
+def test_another_token_is_refused_and_not_repeated(token: str) -> None:
+    with pytest.raises(ValueError, match="at least 16 characters without spaces") as caught:
+        check_token(token)
+    assert not token or token not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_token_is_alone_in_its_file(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "token"
+    path.write_text(TOKEN + end)
+    assert TypeAdapter(TokenFile).validate_python(path) == path
+    assert read_token(path) == TOKEN
+
+
+@pytest.mark.parametrize("content", [b"", b"short\n", b"first-line-of-sixteen\nand another\n", b"\xff" * 20])
+def test_a_file_without_a_token_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    with pytest.raises(ValidationError, match="whose token should be at least 16"):
+        TypeAdapter(TokenFile).validate_python(path)

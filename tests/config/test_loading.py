@@ -34,9 +34,10 @@ def test_the_environment_beats_the_file_and_leaves_the_rest(file: Path) -> None:
 
 
 def test_flags_beat_the_environment(file: Path) -> None:
-    settings = load(file, upstream="http://flag", listen="b.example:3", environ={_PORT: "2"})
+    settings = load(file, upstream="http://flag", listen="b.example:3", admin="[::1]:4", environ={_PORT: "2"})
     assert settings.upstream.url == "http://flag"
     assert settings.listen.url == "http://b.example:3"
+    assert settings.admin.url == "http://[::1]:4"
 
 
 def test_listen_on_a_port_beats_a_socket_of_the_file(tmp_path: Path) -> None:

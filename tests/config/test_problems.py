@@ -78,6 +78,13 @@ def _complaint(tmp_path: Path, text: str, **environ: str) -> str:
             'guard.yaml:2: upstream.ca should name a readable file; "/none.pem": No such file or directory',
         ),
         (
+            "admin:\n  host: 0.0.0.0\n",
+            (
+                "guard.yaml:1: admin should have a token, as others can reach 0.0.0.0: set admin.token or"
+                " admin.token_file to what openssl rand -hex 32 prints, or listen on 127.0.0.1"
+            ),
+        ),
+        (
             "upstream:\n  lanes:\n    relays: 100\n",
             (
                 "guard.yaml:2: upstream.lanes should come to at most 127 together, as Hermes serves 128"
@@ -118,3 +125,12 @@ def test_a_flag_is_named() -> None:
         load(upstream="hermes", environ={"STREAM_GUARD__UPSTREAM__URL": "http://a"})
     with pytest.raises(SettingsError, match=r"^--listen: listen\.port should be less"):
         load(listen="localhost:99999", environ={})
+    with pytest.raises(SettingsError, match=r"^--admin: admin should have a token"):
+        load(admin="0.0.0.0:8789", environ={})
+
+
+@pytest.mark.parametrize("token", ["12345678901234567890", "[secret]", "{secret: 1}", "secret", "0x5ec4e7"])
+def test_a_token_that_cannot_be_used_is_not_repeated(tmp_path: Path, token: str) -> None:
+    text = _complaint(tmp_path, "", STREAM_GUARD__ADMIN__TOKEN=token)
+    assert text.startswith("STREAM_GUARD__ADMIN__TOKEN: admin.token should be ")
+    assert token.strip("[]{}: 1") not in text

@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from proxy.config import (
+    AdminSettings,
     ClientSettings,
     LaneSettings,
     ListenSettings,
@@ -85,3 +86,32 @@ def test_a_header_is_named_by_a_token() -> None:
     assert ClientSettings(identity_headers=("X-My_User.1",)).identity_headers == ("X-My_User.1",)
     with pytest.raises(ValidationError, match="should be the name of a header such as Remote-User"):
         ClientSettings(identity_headers=("Remote-User:",))
+
+
+TOKEN = "correct-horse-battery-staple"
+
+
+def test_operators_connect_on_loopback_without_a_token() -> None:
+    admin = AdminSettings(host="::1")
+    assert (admin.url, admin.bearer) == ("http://[::1]:8789", None)
+
+
+def test_off_loopback_they_need_one() -> None:
+    with pytest.raises(ValidationError, match=r"should have a token, as others can reach 0\.0\.0\.0.*openssl"):
+        AdminSettings(host="0.0.0.0")
+    assert AdminSettings(host="0.0.0.0", enabled=False).bearer is None
+    assert AdminSettings(host="0.0.0.0", token=SecretStr(TOKEN)).bearer == TOKEN
+
+
+def test_a_token_may_come_from_a_file_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(TOKEN + "\n")
+    assert AdminSettings(host="0.0.0.0", token_file=path).bearer == TOKEN
+    with pytest.raises(ValidationError, match="one of token and token_file, not both"):
+        AdminSettings(token=SecretStr(TOKEN), token_file=path)
+
+
+def test_a_token_is_never_shown() -> None:
+    settings = Settings(admin=AdminSettings(token=SecretStr(TOKEN)))
+    assert TOKEN not in repr(settings)
+    assert TOKEN not in settings.model_dump_json()

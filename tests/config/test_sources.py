@@ -78,17 +78,21 @@ def test_a_variable_that_is_not_yaml_is_named() -> None:
 
 
 def test_flags_set_only_what_they_say() -> None:
-    assert from_flags(upstream=None, listen=None) == []
-    upstream, listen = from_flags(upstream="http://a", listen="b:1")
+    assert from_flags(upstream=None, listen=None, admin=None) == []
+    upstream, listen, admin = from_flags(upstream="http://a", listen="b:1", admin="[::1]:2")
     assert upstream.tree == {"upstream": {"url": "http://a"}}
     assert upstream.origins == {("upstream", "url"): "--upstream"}
     assert listen.tree == {"listen": {"host": "b", "port": 1, "unix": None}}
     assert listen.origins["listen", "port"] == "--listen"
+    assert admin.tree == {"admin": {"host": "::1", "port": 2}}
+    assert admin.origins["admin", "host"] == "--admin"
 
 
-def test_a_bad_listen_flag_is_named() -> None:
+def test_a_bad_address_flag_is_named() -> None:
     with pytest.raises(SettingsError, match=r"^--listen should be HOST:PORT"):
-        from_flags(upstream=None, listen="8788")
+        from_flags(upstream=None, listen="8788", admin=None)
+    with pytest.raises(SettingsError, match=r"^--admin should be HOST:PORT"):
+        from_flags(upstream=None, listen=None, admin="8789")
 
 
 def test_sections_are_merged_and_lists_replaced() -> None:

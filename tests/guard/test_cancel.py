@@ -138,6 +138,18 @@ async def test_a_gateways_refusal_passes_untouched_and_the_turn_stays_cancellabl
     assert accepted.json["cancelled"] is True
 
 
+async def test_a_cancel_without_an_answer_is_told(make_lab: MakeLab) -> None:
+    lab = await make_lab()
+    _, stream_id, _ = await lab.browser.turn()
+    await lab.backend.close()
+
+    failed = await lab.browser.cancel(stream_id)
+
+    assert (failed.status, failed.json["code"]) == (502, "backend_unreachable")
+    (told,) = lab.reported("cancel_failed")
+    assert (told["stream"], told["code"]) == (stream_id, "backend_unreachable")
+
+
 async def test_a_turn_that_ends_before_its_cancel_is_answered_was_not_cancelled(make_lab: MakeLab) -> None:
     """P2: the backend says `true`, but the turn had finished by itself."""
     lab = await make_lab("v0.51.265", faults=Faults(answer_delay=0.3))

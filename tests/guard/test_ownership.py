@@ -21,6 +21,7 @@ from proxy.core.observations import (
 from proxy.core.records import Ending, Slot, StreamState
 from proxy.core.transitions import TransitionError
 from proxy.core.verdicts import Coalesce, Forward, Stale
+from proxy.guard.ownership import is_nameless
 from tests.support.notes import Notes, ownership
 from tests.support.virtual_time import in_virtual_time
 
@@ -88,12 +89,16 @@ async def test_a_stream_seen_before_its_session_is_known_comes_along_with_it() -
     await believer.ownership.observe(CancelSent(0.0, "x", "c-1", "alice"))
     await believer.ownership.observe(CancelAccepted(0.0, "x"))
     assert await believer.ownership.session_of("x") is None
+    (nameless,) = await believer.ownership.busy()
+    assert is_nameless(nameless.session_id)
 
     await believer.ownership.identify("x", "s")
 
     assert await believer.ownership.locate("x") == "s"
     assert await believer.owner("s") == "x"
     assert await believer.state("x") is StreamState.SETTLING
+    (named,) = await believer.ownership.busy()
+    assert not is_nameless(named.session_id)
 
 
 @in_virtual_time

@@ -118,6 +118,7 @@ class Played:
         self.watch = watch or Watch()
         self.browser = browser or Browser()
         self.closed: list[tuple[Over, float]] = []
+        self.overdue: Ending | None = None
         self.told: list[float] = []
         self.loop = asyncio.get_running_loop()
         self.pump = Pump(
@@ -127,8 +128,12 @@ class Played:
             clock=self.loop.time,
             idle_timeout=IDLE,
             buffer=buffer,
-            closed=lambda why: self.closed.append((why, self.loop.time())),
+            closed=self._note_closed,
         )
+
+    def _note_closed(self, why: Over, overdue: Ending | None) -> None:
+        self.overdue = overdue
+        self.closed.append((why, self.loop.time()))
 
     @property
     def got(self) -> bytes:
@@ -221,6 +226,7 @@ async def test_it_ends_when_it_is_due() -> None:
 
     assert await played.until_over() == (Over.OVERDUE, 5)
     assert played.got == b"one" + LAST
+    assert played.overdue is Ending.CANCELLED
 
 
 @in_virtual_time

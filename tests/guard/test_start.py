@@ -36,6 +36,10 @@ async def test_a_turn_sent_right_after_stop_lives_with_its_own_text(make_lab: Ma
     assert cancelled.json["cancelled"] is True
     assert started.status == 200
     assert started.guard["verdict"] == "held"
+    unheld, held = lab.reported("start_answered")
+    assert (unheld["held"], held["held"]) == (False, True)
+    assert isinstance(held["waited"], float)
+    assert held["waited"] >= UNHURRIED.unwind / 2
     assert second.text == SECOND_TEXT
     assert second.endings == ["stream_end"]
     assert tab.endings == ["cancel"]

@@ -238,6 +238,20 @@ def test_somebody_works_named_or_not(runs: Runs, is_empty: bool) -> None:  # noq
     assert runs.is_empty is is_empty
 
 
+@pytest.mark.parametrize(
+    ("runs", "includes"),
+    [
+        (Runs(frozenset({"x"}), 0, cancelling=False), True),
+        (Runs(frozenset({"x"}), 1, cancelling=False), True),
+        (Runs(frozenset({"y"}), 0, cancelling=False), False),
+        (Runs(frozenset(), 0, cancelling=False), False),
+        (Runs(frozenset({"y"}), 1, cancelling=False), None),
+    ],
+)
+def test_somebody_works_on_a_stream_unless_it_cannot_be_told(runs: Runs, includes: bool | None) -> None:  # noqa: FBT001 - a column of the table above
+    assert runs.includes("x") is includes
+
+
 # -- logins ---------------------------------------------------------------------------------------
 
 

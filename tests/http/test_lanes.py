@@ -19,7 +19,7 @@ def test_the_defaults_leave_the_backend_room() -> None:
 
 async def fail_in(lanes: Lanes, lane: Lane) -> None:
     async with lanes.slot(lane):
-        assert lanes.in_use(lane) == 1
+        assert (lanes.in_use(lane), lanes.bound(lane)) == (1, 1)
         raise ZeroDivisionError
 
 

@@ -84,6 +84,15 @@ async def test_sessions_do_not_mix(store: MemoryStore) -> None:
     assert set(await store.sessions()) == {"s", "t"}
 
 
+async def test_the_busy_records_are_those_in_which_something_runs(store: MemoryStore) -> None:
+    await store.transact("s", put("x"))
+    await store.transact("t", put("y"))
+    ended = StreamRecord("x", StreamState.ENDED, 1.0, Ending.FINISHED)
+    await store.transact("s", lambda record: Transition(record.put(ended)))
+
+    assert [record.session_id for record in await store.busy()] == ["t"]
+
+
 # -- the index ------------------------------------------------------------------------------------
 
 

@@ -87,11 +87,11 @@ class Browser:
 
     def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
         self.base = base
-        self._session = session
+        self.session = session
         self.tabs: list[Tab] = []
 
     async def call(self, method: str, path: str, **options: Any) -> Reply:
-        async with asyncio.timeout(PATIENCE), self._session.request(method, self.base + path, **options) as response:
+        async with asyncio.timeout(PATIENCE), self.session.request(method, self.base + path, **options) as response:
             body = await response.read()
             loaded = json.loads(body) if body[:1] in b"{[" and body else body
             return Reply(response.status, list(response.headers.items()), loaded, asyncio.get_running_loop().time())
@@ -136,7 +136,7 @@ class Browser:
     async def _read(self, tab: Tab, path: str) -> None:
         timeout = aiohttp.ClientTimeout(total=None)
         try:
-            async with self._session.get(self.base + path, timeout=timeout) as response:
+            async with self.session.get(self.base + path, timeout=timeout) as response:
                 tab.status = response.status
                 async for chunk in response.content.iter_any():
                     tab.raw += chunk

@@ -1,0 +1,87 @@
+"""The admin listener, beside the proxy and never through it."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiohttp import web
+
+from proxy import __version__
+from proxy.app.running import Running
+from proxy.config import AdminSettings, Settings, UserError
+from proxy.guard.ownership import is_nameless
+from proxy.http.lanes import Lane
+from proxy.ops.admin import Admission, application, listening
+from proxy.ops.feed import Feed
+from proxy.ops.history import History
+from proxy.ops.metrics import LaneUse, Metrics
+from proxy.ops.stops import Stops
+from proxy.ops.trace import fan_out
+from proxy.ops.views import About, Journals, Sources, Views
+
+
+class Observed:
+    """What operators look back on; a receiver of every report. To be made on the running loop, whose clock it takes."""
+
+    def __init__(self) -> None:
+        clock = asyncio.get_running_loop().time
+        self.metrics = Metrics(__version__)
+        self.history = History(clock)
+        self.stops = Stops(clock)
+        self.feed = Feed(time.time)
+        self.report = fan_out(self.metrics, self.history, self.stops, self.feed)
+
+
+@asynccontextmanager
+async def administered(settings: Settings, proxy: Running, observed: Observed) -> AsyncIterator[str | None]:
+    """The admin listener's URL, for as long as the context lasts; None if it is switched off.
+
+    Raises:
+        UserError: it cannot listen where the settings say.
+    """
+    admin = settings.admin
+    if not admin.enabled:
+        yield None
+        return
+    views = _views(settings, proxy, observed)
+    admission = Admission(admin.host, admin.bearer)
+    app = application(views, observed.metrics, observed.feed, proxy.guard.drain, admission)
+    async with _listening(app, admin) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, admin: AdminSettings) -> AsyncIterator[str]:
+    async with AsyncExitStack() as stack:
+        try:
+            port = await stack.enter_async_context(listening(app, admin.host, admin.port))
+        except OSError as error:
+            advice = "choose another with --admin, or set admin.enabled to false"
+            raise UserError(f"admin.port: cannot listen on {admin.url}: {_reason(error)}; {advice}") from error
+        yield admin.model_copy(update={"port": port}).url
+
+
+def _reason(error: OSError) -> str:
+    """What the system said, without asyncio's own words around it."""
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
+
+
+def _views(settings: Settings, proxy: Running, observed: Observed) -> Views:
+    guard, lanes = proxy.guard, proxy.lanes
+    sources = Sources(
+        busy=guard.ownership.busy,
+        is_named=lambda session_id: not is_nameless(session_id),
+        relays=guard.relays.count,
+        is_running=guard.reach.is_running,
+        lanes=lambda: {lane.value: LaneUse(lanes.in_use(lane), lanes.bound(lane)) for lane in Lane},
+        away_since=guard.reach.away_since,
+        drain=guard.drain,
+    )
+    journals = Journals(observed.metrics, observed.history, observed.stops, proxy.receipts)
+    about = About(__version__, settings.upstream.url, proxy.url)
+    return Views(about, sources, journals, clock=guard.ownership.clock, wall=time.time)

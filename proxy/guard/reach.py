@@ -1,0 +1,87 @@
+"""Whether the backend can be reached and what it works on, for probes and people who ask."""
+
+import asyncio
+import math
+from collections.abc import Callable
+
+from proxy.core.records import StreamRecord
+from proxy.guard.backend import Backend, Liveness
+from proxy.guard.tasks import Tasks
+from proxy.hermes.answers import Runs, read_runs, read_server_start
+from proxy.http.errors import BackendUnreachableError, ProxyError
+from proxy.http.message import Answer
+
+FRESH = 2.0
+"""Seconds for which an answer, or the lack of one, says how things are."""
+
+_PATIENCE = 2.0
+"""Seconds in which a backend that is well has told its health."""
+
+
+class Reach:
+    """Knows it from what passes through, or asks for `/health`: seldom, and only while somebody wants to know.
+
+    Args:
+        backend: Whom to ask.
+        liveness: Knows when it last answered, and is told like any other what the asking showed.
+        tasks: Owns the questions, which are shared.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, backend: Backend, liveness: Liveness, tasks: Tasks, clock: Callable[[], float]) -> None:
+        self._backend = backend
+        self._liveness = liveness
+        self._tasks = tasks
+        self._clock = clock
+        self._asked = self._told = -math.inf
+        self._asking: asyncio.Task[None] | None = None
+        self._away_since: float | None = None
+        self._runs: Runs | None = None
+
+    async def away_since(self) -> float | None:
+        """When it was first found not to answer; None while it does."""
+        if self._clock() - self._liveness.heard < FRESH:
+            self._away_since = None
+        else:
+            await self._ask()
+        return self._away_since
+
+    async def is_running(self, stream: StreamRecord) -> bool | None:
+        """Whether the backend works on that stream, as it says itself; None if it does not.
+
+        What it was asked before the stream had time to begin says nothing about it.
+        """
+        await self._ask()
+        if self._runs is None or self._asked < stream.began + FRESH:
+            return None
+        return self._runs.includes(stream.stream_id)
+
+    async def _ask(self) -> None:
+        """One question at a time, however many want to know, and none while the last answer is fresh."""
+        if self._clock() - self._told < FRESH:
+            return
+        if self._asking is None or self._asking.done():
+            self._asking = self._tasks.spawn(self._ask_health(), "asking whether the backend is there")
+        await asyncio.shield(self._asking)
+
+    async def _ask_health(self) -> None:
+        self._asked, self._runs = self._clock(), None
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                answer = await self._backend.ask_health()
+        except (ProxyError, TimeoutError) as error:
+            if isinstance(error, BackendUnreachableError):
+                self._liveness.unreachable()
+            if self._away_since is None:
+                self._away_since = self._clock()
+        else:
+            await self._learn(answer)
+        self._told = self._clock()
+
+    async def _learn(self, answer: Answer) -> None:
+        self._away_since = None
+        self._runs = read_runs(answer.status, answer.body)
+        await self._liveness.answered()
+        started = read_server_start(answer.status, answer.body, self._clock())
+        if started is not None:
+            await self._liveness.started(started)

@@ -1,0 +1,70 @@
+"""Errors of the admin listener: each is JSON, ``{"error": <one sentence>, "code": <snake_case>}``."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = logging.getLogger(__name__)
+
+
+class RefusalError(Exception):
+    """A request that is not answered; ``str(error)`` is the sentence.
+
+    Args:
+        status: Of the answer.
+        code: For programs.
+        sentence: For people: what was wrong, and what to do.
+        headers: Of the answer, besides.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, code: str, sentence: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answers every error, aiohttp's own included, in one form."""
+    try:
+        return await handler(request)
+    except RefusalError as refusal:
+        return _answer(refusal)
+    except web.HTTPException as error:
+        return _answer(_translated(request, error))
+    except Exception:
+        log.exception("the admin listener failed to answer %s %s", request.method, request.path)
+        return _answer(
+            RefusalError(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The proxy made a mistake; its log has more."
+            )
+        )
+
+
+def _translated(request: web.Request, error: web.HTTPException) -> RefusalError:
+    match error:
+        case web.HTTPMethodNotAllowed():
+            allowed = error.headers["Allow"]
+            sentence = f"{request.path} takes {allowed}, not {request.method}."
+            return RefusalError(
+                HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", sentence, headers={"Allow": allowed}
+            )
+        case web.HTTPRequestEntityTooLarge():
+            return RefusalError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", "No call here takes a body of that size."
+            )
+        case web.HTTPNotFound():
+            return RefusalError(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here; / shows what there is.")
+    return RefusalError(HTTPStatus(error.status), "refused", f"{error.reason}.")
+
+
+def _answer(refusal: RefusalError) -> web.Response:
+    said = {"error": str(refusal), "code": refusal.code}
+    return web.json_response(said, status=refusal.status, headers=refusal.headers)

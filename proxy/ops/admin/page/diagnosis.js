@@ -1,0 +1,76 @@
+/**
+ * What needs attention, in sentences: what a person who opens this page wants to know first.
+ *
+ * They are read aloud when they change, so that none holds a number that grows.
+ */
+
+import { MISSING, count, timeOfDay } from "./words.js";
+
+/** Seconds after which a Stop that has not settled is worth a sentence. */
+const SLOW = 2;
+/** Seconds for which one that never did is. */
+const RECENT = 600;
+
+const HEEDED = { bad: 0, note: 1 };
+
+function backend({ backend: { reachable, away_since: since } }) {
+  if (reachable) return [];
+  return [{ mood: "bad", text: `Hermes has not answered since ${timeOfDay(since)}. Nothing can be stopped or started until it does.` }];
+}
+
+function draining({ state }) {
+  const texts = {
+    draining: "The proxy is draining: no new turn can begin, and those that run come to their end.",
+    settled: "The proxy has drained: nothing runs, and Hermes can be restarted.",
+  };
+  return texts[state] ? [{ mood: "note", text: texts[state] }] : [];
+}
+
+function lanes({ lanes: all }) {
+  const consequences = {
+    control: "a Stop has to wait.",
+    calls: "pages load slowly or not at all.",
+    relays: "another tab cannot follow its turn (503).",
+  };
+  const full = Object.entries(all).filter(([, lane]) => lane.in_use >= lane.limit);
+  return full.map(([name, { limit }]) => ({
+    mood: "bad", text: `All ${limit} connections of the lane ${name} are in use: ${consequences[name]}`,
+  }));
+}
+
+function slowStops(cancels) {
+  const slow = cancels.filter(({ outcome, age }) => outcome === "under_way" && age > SLOW);
+  return slow.map(({ stream, receipt }) => ({ mood: "bad", text: `The Stop of ${stream} is stuck: ${MISSING[receipt.missing[0]]}.` }));
+}
+
+function unsettledStops(cancels) {
+  const unsettled = cancels.filter(({ outcome, age }) => outcome === "unsettled" && age < RECENT);
+  if (!unsettled.length) return [];
+  const missing = [...new Set(unsettled.flatMap(({ receipt }) => receipt.missing))].map((step) => MISSING[step]);
+  return [{ mood: "bad", text: `${count(unsettled.length, "Stop")} of the last minutes never settled: ${missing.join("; ")}.` }];
+}
+
+function failedStops(cancels) {
+  const failed = cancels.filter(({ outcome, age }) => outcome === "failed" && age < RECENT);
+  return failed.length ? [{ mood: "bad", text: `${count(failed.length, "Stop")} of the last minutes got no answer from Hermes.` }] : [];
+}
+
+function held({ starts_waiting: waiting }) {
+  if (!waiting) return [];
+  return [{ mood: "note", text: `${count(waiting, "next turn waits", "next turns wait")} until the stopped one has settled.` }];
+}
+
+function mistakes({ internal_errors: number }) {
+  if (!number) return [];
+  return [{ mood: "bad", text: `The proxy made ${count(number, "mistake")} and let those requests pass unguarded; its log says more.` }];
+}
+
+/** @returns {{mood: "good"|"note"|"bad", text: string}[]} the worst first; never nothing */
+export function concerns({ status, cancels }) {
+  const found = [
+    ...backend(status), ...lanes(status), ...slowStops(cancels), ...unsettledStops(cancels),
+    ...failedStops(cancels), ...mistakes(status), ...draining(status), ...held(status),
+  ];
+  if (found.length) return found.sort((a, b) => HEEDED[a.mood] - HEEDED[b.mood]);
+  return [{ mood: "good", text: "All is well: Hermes answers, and no Stop is stuck." }];
+}

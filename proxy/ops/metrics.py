@@ -1,0 +1,226 @@
+"""Metrics for Prometheus: what was reported, counted; and what is the case when they are asked for.
+
+Label values are words of the proxy's own, never an id, a path or anything else that a browser or the backend could
+choose. A name ends in its unit, as https://prometheus.io/docs/practices/naming/ has it.
+"""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+Fields = Mapping[str, object]
+
+_SETTLING = (0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0)
+_ADDED = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_REQUEST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+
+_STREAMS = frozenset({"OpenStream", "SessionChannel", "EventStream"})
+"""Calls whose answers stay open: how long they take says nothing about the proxy."""
+
+_SWITCHING = 101
+"""A WebSocket's answer, which stays open as well."""
+
+_OVERDUE = {"superseded": "superseded", "cancelled": "cancelled"}
+"""What is said of a stream that was closed without its terminal event, by the ending it was given; else it lingered."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneUse:
+    """One lane's slots."""
+
+    in_use: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What is the case now.
+
+    Attributes:
+        streams: How many are in each state; a state that none is in is there too.
+        lanes: By name.
+        reachable: Whether the backend answers.
+        draining: Whether new starts are turned away.
+    """
+
+    streams: Mapping[str, int]
+    lanes: Mapping[str, LaneUse]
+    reachable: bool
+    draining: bool
+
+
+class Metrics:
+    """Counts what is reported.
+
+    Args:
+        version: Of the proxy.
+    """
+
+    def __init__(self, version: str) -> None:
+        self._registry = CollectorRegistry()
+        self._waiting: set[object] = set()
+        self._make_counters()
+        self._make_histograms()
+        self._make_gauges()
+        Info("stream_guard_build", "The proxy's version.", registry=self._registry).info({"version": version})
+        ProcessCollector(registry=self._registry)
+        self._takers: dict[str, Callable[[Fields], None]] = {
+            "cancel_answered": self._cancel_answered,
+            "cancel_failed": lambda _: self._cancels.labels("failed", "none").inc(),
+            "cancel_unguarded": lambda _: self._cancels.labels("unguarded", "none").inc(),
+            "cancel_settled": self._cancel_settled,
+            "start_held": lambda fields: self._waiting.add(fields.get("start")),
+            "start_conflict_spurious": self._conflict_spurious,
+            "start_forwarded": lambda fields: self._waiting.discard(fields.get("start")),
+            "start_hold_expired": lambda _: self._holds_expired.inc(),
+            "start_answered": self._start_answered,
+            "relay_opened": lambda _: self._relays.inc(),
+            "relay_wrote": self._relay_wrote,
+            "upstream_closed": self._upstream_closed,
+            "relay_ended": lambda _: self._relays.dec(),
+            "request_refused": lambda fields: self._refusals.labels(str(fields.get("code"))).inc(),
+            "request_ended": self._request_ended,
+            "internal_error": lambda _: self._internal_errors.inc(),
+        }
+
+    def __call__(self, event: str, /, **fields: object) -> None:
+        """See `proxy.guard.reporting.Report`."""
+        take = self._takers.get(event)
+        if take is not None:
+            take(fields)
+
+    def exposition(self, levels: Levels, accept: str) -> tuple[bytes, str]:
+        """All of it in the text format that a scraper's `Accept` asks for, and its content type."""
+        for state, count in levels.streams.items():
+            self._streams.labels(state).set(count)
+        for name, lane in levels.lanes.items():
+            self._lane_limits.labels(name).set(lane.limit)
+            self._lane_slots.labels(name).set(lane.in_use)
+        self._reachable.set(levels.reachable)
+        self._draining.set(levels.draining)
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def totals(self) -> dict[str, object]:
+        """The counts that a person asks for first, since the proxy began."""
+        return {
+            "cancels": _by_first_label(self._cancels),
+            "settled": int(_value(self._settle, "_count")),
+            "unsettled": _by_first_label(self._unsettled),
+            "starts": _by_first_label(self._starts),
+            "starts_waiting": len(self._waiting),
+            "holds_expired": int(_value(self._holds_expired, "_total")),
+            "relays": int(_value(self._relays)),
+            "orphans_closed": _by_first_label(self._orphans),
+            "internal_errors": int(_value(self._internal_errors, "_total")),
+        }
+
+    # -- what there is ----------------------------------------------------------------------------
+
+    def _make_counters(self) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"stream_guard_{name}", text, labels, registry=self._registry)
+
+        self._cancels = counter("cancels", "Cancels by verdict, and why nothing was stopped.", "verdict", "reason")
+        self._unsettled = counter("cancels_unsettled", "Cancels given up, by the first step missing.", "missing")
+        self._starts = counter("starts", "Starts answered, by whether they were held before.", "verdict")
+        self._holds_expired = counter("start_holds_expired", "Starts that went on unsettled (P7).")
+        self._conflicts_retried = counter("start_conflicts_retried", "Spurious 409s that were tried again (F2).")
+        self._orphans = counter("orphans_closed", "Streams from the backend that the proxy closed, by cause.", "cause")
+        self._events = counter("events_relayed", "Events written to browsers.")
+        self._requests = counter("requests", "Requests ended.", "call", "status", "ended_by")
+        self._refusals = counter("requests_refused", "Requests that the proxy refused by itself.", "code")
+        self._internal_errors = counter("internal_errors", "Mistakes of the proxy's; the request passed (P8).")
+
+    def _make_histograms(self) -> None:
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"stream_guard_{name}", text, labels, buckets=buckets, registry=self._registry)
+
+        self._settle = histogram("cancel_settle_seconds", "From a cancel's request until it had settled.", _SETTLING)
+        self._hold = histogram("start_hold_seconds", "For which a held start was kept from the backend.", _SETTLING)
+        self._request = histogram("request_seconds", "From a request to its end; no streams.", _REQUEST, "call")
+        self._added = histogram("added_latency_seconds", "The same, less the wait for the backend.", _ADDED, "call")
+
+    def _make_gauges(self) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"stream_guard_{name}", text, labels, registry=self._registry)
+
+        self._relays = gauge("relays", "Event streams open to browsers.")
+        waiting = gauge("starts_waiting", "Starts held until a cancelled turn has settled.")
+        waiting.set_function(lambda: len(self._waiting))
+        self._streams = gauge("streams", "Turns believed to run or to settle, by state.", "state")
+        self._lane_limits = gauge("lane_slots", "Connections to the backend allowed at once.", "lane")
+        self._lane_slots = gauge("lane_slots_in_use", "Connections to the backend in use.", "lane")
+        self._reachable = gauge("backend_reachable", "1 while the backend answers.")
+        self._draining = gauge("draining", "1 while new starts are turned away.")
+
+    # -- what was reported ------------------------------------------------------------------------
+
+    def _cancel_answered(self, fields: Fields) -> None:
+        verdict, reason = fields.get("verdict"), fields.get("reason")
+        self._cancels.labels(verdict or "passed", reason or "none").inc()
+
+    def _cancel_settled(self, fields: Fields) -> None:
+        took, missing = _seconds(fields, "took"), fields.get("missing")
+        if took is not None:
+            self._settle.observe(took)
+        elif isinstance(missing, list):
+            self._unsettled.labels(missing[0]).inc()
+
+    def _conflict_spurious(self, fields: Fields) -> None:
+        self._conflicts_retried.inc()
+        self._waiting.add(fields.get("start"))
+
+    def _start_answered(self, fields: Fields) -> None:
+        held, waited = fields.get("held"), _seconds(fields, "waited")
+        self._starts.labels("held" if held else "forwarded").inc()
+        if held and waited is not None:
+            self._hold.observe(waited)
+
+    def _relay_wrote(self, fields: Fields) -> None:
+        events = fields.get("events")
+        if isinstance(events, list):
+            self._events.inc(len(events))
+
+    def _upstream_closed(self, fields: Fields) -> None:
+        match fields:
+            case {"overdue": str(ending)}:
+                self._orphans.labels(_OVERDUE.get(ending, "lingered")).inc()
+            case {"why": None}:
+                self._orphans.labels("browser_left").inc()
+            case {"why": "silence"}:
+                self._orphans.labels("idle").inc()
+            case {"why": "the proxy ends"}:
+                self._orphans.labels("drained").inc()
+
+    def _request_ended(self, fields: Fields) -> None:
+        call, status, ended_by = (fields.get(name) for name in ("call", "status", "ended_by"))
+        self._requests.labels(call, f"{str(status)[:1]}xx", ended_by).inc()
+        seconds, backend = _seconds(fields, "seconds"), _seconds(fields, "backend")
+        if seconds is None or call in _STREAMS or status == _SWITCHING:
+            return
+        self._request.labels(call).observe(seconds)
+        self._added.labels(call).observe(max(0.0, seconds - (backend or 0.0)))
+
+
+def _seconds(fields: Fields, name: str) -> float | None:
+    value = fields.get(name)
+    return value if isinstance(value, float | int) else None
+
+
+def _by_first_label(counter: Counter) -> dict[str, int]:
+    tally: Tally[str] = Tally()
+    for metric in counter.collect():
+        for sample in metric.samples:
+            if sample.name.endswith("_total"):
+                tally[next(iter(sample.labels.values()))] += int(sample.value)
+    return dict(tally)
+
+
+def _value(metric: Counter | Gauge | Histogram, suffix: str = "") -> float:
+    """The value of a metric without labels."""
+    (family,) = metric.collect()
+    return next(sample.value for sample in family.samples if sample.name == family.name + suffix)

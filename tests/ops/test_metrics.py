@@ -1,0 +1,208 @@
+"""What is counted, and how it is told."""
+
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from proxy.ops.metrics import LaneUse, Levels, Metrics
+
+LEVELS = Levels(
+    streams={"running": 2, "cancel_sent": 0, "settling": 1},
+    lanes={"control": LaneUse(1, 16), "relays": LaneUse(80, 80)},
+    reachable=True,
+    draining=False,
+)
+
+
+class Scraped:
+    """Metrics, and their samples as a scraper reads them."""
+
+    def __init__(self) -> None:
+        self.report = Metrics("1.2.3")
+
+    def value(self, name: str, **labels: str) -> float | None:
+        body, _ = self.report.exposition(LEVELS, "text/plain")
+        samples = [sample for family in parse(body.decode()) for sample in family.samples]
+        found = [sample.value for sample in samples if (sample.name, sample.labels) == (f"stream_guard_{name}", labels)]
+        return found[0] if found else None
+
+
+@pytest.fixture
+def scraped() -> Scraped:
+    return Scraped()
+
+
+def test_levels_are_what_they_are_when_asked_for(scraped: Scraped) -> None:
+    assert scraped.value("streams", state="running") == 2
+    assert scraped.value("streams", state="cancel_sent") == 0
+    assert scraped.value("lane_slots", lane="control") == 16
+    assert scraped.value("lane_slots_in_use", lane="relays") == 80
+    assert scraped.value("backend_reachable") == 1
+    assert scraped.value("draining") == 0
+    assert scraped.value("build_info", version="1.2.3") == 1
+
+
+def test_the_process_is_measured_too(scraped: Scraped) -> None:
+    body, _ = scraped.report.exposition(LEVELS, "")
+
+    assert b"process_resident_memory_bytes" in body
+
+
+def test_a_scraper_gets_the_format_that_it_asks_for(scraped: Scraped) -> None:
+    body, content_type = scraped.report.exposition(LEVELS, "application/openmetrics-text; version=1.0.0")
+
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    families = parse_openmetrics(body.decode())  # type: ignore[no-untyped-call]  # it has no types
+    assert any(family.name == "stream_guard_streams" for family in families)
+
+
+@pytest.mark.parametrize(
+    ("event", "fields", "labels"),
+    [
+        ("cancel_answered", {"verdict": "forwarded", "reason": None}, ("forwarded", "none")),
+        ("cancel_answered", {"verdict": "stale", "reason": "superseded"}, ("stale", "superseded")),
+        ("cancel_answered", {"verdict": None, "reason": None}, ("passed", "none")),
+        ("cancel_failed", {"code": "backend_unreachable"}, ("failed", "none")),
+        ("cancel_unguarded", {}, ("unguarded", "none")),
+    ],
+)
+def test_cancels_are_counted_by_verdict_and_reason(
+    scraped: Scraped, event: str, fields: dict[str, Any], labels: tuple[str, str]
+) -> None:
+    scraped.report(event, stream="x", cancel="c-1", **fields)
+
+    assert scraped.value("cancels_total", verdict=labels[0], reason=labels[1]) == 1
+
+
+def test_a_settled_cancel_is_measured_and_another_says_what_was_missing_first(scraped: Scraped) -> None:
+    scraped.report("cancel_settled", took=0.12, missing=[])
+    scraped.report("cancel_settled", missing=["terminal_seen", "slot_free"])
+
+    assert scraped.value("cancel_settle_seconds_count") == 1
+    assert scraped.value("cancel_settle_seconds_bucket", le="0.15") == 1
+    assert scraped.value("cancel_settle_seconds_bucket", le="0.1") == 0
+    assert scraped.value("cancels_unsettled_total", missing="terminal_seen") == 1
+
+
+def test_a_start_waits_from_its_hold_to_its_forwarding(scraped: Scraped) -> None:
+    """It may be held more than once, and tried in between."""
+    waiting = []
+    for event in ("held", "forwarded", "conflict_spurious", "held", "hold_expired", "forwarded", "answered"):
+        scraped.report(f"start_{event}", start="s-1", held=True, waited=0.4, status=200)
+        waiting.append(scraped.value("starts_waiting"))
+
+    assert waiting == [1, 0, 1, 1, 1, 0, 0]
+    assert scraped.value("start_holds_expired_total") == 1
+    assert scraped.value("start_conflicts_retried_total") == 1
+    assert scraped.value("starts_total", verdict="held") == 1
+    assert scraped.value("start_hold_seconds_sum") == pytest.approx(0.4)
+
+
+def test_a_start_that_was_not_held_is_no_hold(scraped: Scraped) -> None:
+    scraped.report("start_answered", held=False, waited=0.0, status=200)
+
+    assert scraped.value("starts_total", verdict="forwarded") == 1
+    assert scraped.value("start_hold_seconds_count") == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "cause"),
+    [
+        ({"why": None, "overdue": None}, "browser_left"),
+        ({"why": "silence", "overdue": None}, "idle"),
+        ({"why": "the proxy ends", "overdue": None}, "drained"),
+        ({"why": "no terminal event in time", "overdue": "superseded"}, "superseded"),
+        ({"why": "no terminal event in time", "overdue": "cancelled"}, "cancelled"),
+        ({"why": "no terminal event in time", "overdue": "finished"}, "lingered"),
+    ],
+)
+def test_an_upstream_that_the_proxy_closed_has_a_cause(scraped: Scraped, fields: dict[str, Any], cause: str) -> None:
+    scraped.report("upstream_closed", **fields)
+
+    assert scraped.value("orphans_closed_total", cause=cause) == 1
+
+
+@pytest.mark.parametrize("why", ["terminal event", "the backend closed it", "the backend broke off"])
+def test_one_that_came_to_its_end_is_no_orphan(scraped: Scraped, why: str) -> None:
+    scraped.report("upstream_closed", why=why, overdue=None)
+
+    assert scraped.report.totals()["orphans_closed"] == {}
+
+
+def test_relays_are_counted_while_they_are_open(scraped: Scraped) -> None:
+    scraped.report("relay_opened", call="OpenStream")
+    scraped.report("relay_opened", call="EventStream")
+    scraped.report("relay_wrote", events=["token", "done"])
+    scraped.report("relay_ended", why="terminal event")
+
+    assert scraped.value("relays") == 1
+    assert scraped.value("events_relayed_total") == 2
+
+
+def ended(scraped: Scraped, **fields: Any) -> None:
+    request = {"call": "Other", "status": 200, "ended_by": "proxy", "seconds": 0.25, "backend": 0.2}
+    scraped.report("request_ended", method="GET", path="/api/secret", **{**request, **fields})
+
+
+def test_a_request_is_measured_with_and_without_the_backend(scraped: Scraped) -> None:
+    ended(scraped)
+
+    assert scraped.value("requests_total", call="Other", status="2xx", ended_by="proxy") == 1
+    assert scraped.value("request_seconds_sum", call="Other") == pytest.approx(0.25)
+    assert scraped.value("added_latency_seconds_sum", call="Other") == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [{"call": "OpenStream"}, {"call": "SessionChannel"}, {"call": "EventStream"}, {"call": "Other", "status": 101}],
+)
+def test_what_stays_open_is_counted_and_not_measured(scraped: Scraped, stream: dict[str, Any]) -> None:
+    ended(scraped, **stream, seconds=3600.0)
+
+    assert scraped.value("request_seconds_count", call=stream["call"]) is None
+    status = "1xx" if stream.get("status") else "2xx"
+    assert scraped.value("requests_total", call=stream["call"], status=status, ended_by="proxy") == 1
+
+
+def test_refusals_and_mistakes_are_counted(scraped: Scraped) -> None:
+    scraped.report("request_refused", code="cross_site", path="/api/chat/cancel", client="10.0.0.1")
+    scraped.report("internal_error", step="judging a cancel")
+
+    assert scraped.value("requests_refused_total", code="cross_site") == 1
+    assert scraped.value("internal_errors_total") == 1
+
+
+def test_no_id_path_or_address_is_a_label(scraped: Scraped) -> None:
+    ended(scraped, client="10.0.0.1")
+    scraped.report("cancel_answered", stream="stream-1", cancel="c-1", verdict="forwarded", reason=None)
+    scraped.report("request_refused", code="cross_site", path="/api/secret", client="10.0.0.1")
+    scraped.report("an_event_that_nobody_counts", stream="stream-1")
+    body, _ = scraped.report.exposition(LEVELS, "")
+
+    for secret in (b"stream-1", b"c-1", b"/api/secret", b"10.0.0.1"):
+        assert secret not in body
+
+
+def test_totals_are_the_same_counts_for_people(scraped: Scraped) -> None:
+    for verdict, reason in (("forwarded", None), ("stale", "finished"), ("stale", "superseded")):
+        scraped.report("cancel_answered", verdict=verdict, reason=reason)
+    scraped.report("cancel_settled", took=0.12, missing=[])
+    scraped.report("cancel_settled", missing=["answered"])
+    scraped.report("start_answered", held=True, waited=0.1)
+    scraped.report("start_held", start="s-1")
+    scraped.report("relay_opened")
+    scraped.report("upstream_closed", why=None, overdue=None)
+
+    assert scraped.report.totals() == {
+        "cancels": {"forwarded": 1, "stale": 2},
+        "settled": 1,
+        "unsettled": {"answered": 1},
+        "starts": {"held": 1},
+        "starts_waiting": 1,
+        "holds_expired": 0,
+        "relays": 1,
+        "orphans_closed": {"browser_left": 1},
+        "internal_errors": 0,
+    }
