@@ -56,11 +56,15 @@ schema: $(MADE)  ## that the shipped JSON Schema is the code's
 bench: $(MADE)  ## measure what the proxy costs
 	@for bench in tests/bench/bench_*.py; do echo "Running $$bench."; $(BIN)/python $$bench || exit 1; done
 
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
+
+# The image is made of the versions that were tested: the development lock constrains the other two.
 lock: $(MADE)  ## pin what pyproject.toml asks for; with UPGRADE=1, to the newest there is
-	@echo "Writing $(LOCK)."
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra uvloop --output-file $(LOCK) --quiet \
-		--universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+	@echo "Writing requirements/*.txt."
+	@$(COMPILE) pyproject.toml --extra dev --extra uvloop --output-file $(LOCK) $(if $(UPGRADE),--upgrade)
+	@$(COMPILE) pyproject.toml --extra uvloop --constraint $(LOCK) --output-file requirements/run.txt
+	@echo hatchling | $(COMPILE) - --constraint $(LOCK) --output-file requirements/build.txt
 
 clean:  ## remove the environment and what the tools left
 	@echo "Removing $(VENV), caches and reports."
