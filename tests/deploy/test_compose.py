@@ -63,7 +63,7 @@ def compose() -> list[str]:
 
 
 def config(*files: Path, cwd: Path = DEPLOY, **env: str) -> dict[str, Any]:
-    """What Compose makes of the files; of those that it finds by itself, if none is named."""
+    """What Compose makes of the files, without a warning; of those that it finds by itself, if none is named."""
     named = [word for file in files for word in ("--file", str(file))]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HERMES", "STREAM_GUARD"))}
     command = [*compose(), *named, "config", "--format", "json"]
@@ -191,3 +191,9 @@ def test_guard_has_limits() -> None:
     assert int(guard["mem_limit"]) == 512 << 20
     assert guard["pids_limit"] == 64
     assert guard["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
+
+
+def test_readme_explains_every_variable() -> None:
+    used = {name for file in (SHIPPED, OVERRIDE) for name in re.findall(r"\$\{(\w+)", file.read_text())}
+    explained = set(re.findall(r"`(\w+)`", (DEPLOY / "README.md").read_text()))
+    assert used - {"HOME"} <= explained
