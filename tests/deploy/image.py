@@ -45,8 +45,9 @@ class Image:
         """What comes before a command that is to see the image's file tree."""
         own = ["--ro-bind" if read_only else "--bind", str(self.root), "/"]
         base = [word for name in sorted(BASE) for word in ("--ro-bind-try", f"/{name}", f"/{name}")]
-        new = ["--proc", "/proc", "--dev", "/dev", "--chdir", self.workdir, "--die-with-parent"]
-        return [need("bwrap"), *own, *base, *new]
+        # A /dev of its own would need a second user namespace, from which nsenter gets nowhere without root.
+        shared = ["--proc", "/proc", "--dev-bind", "/dev", "/dev"]
+        return [need("bwrap"), *own, *base, *shared, "--chdir", self.workdir, "--die-with-parent"]
 
 
 class Container:
