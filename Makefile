@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
 MADE := $(VENV)/.made
 SCHEMA := config/stream-guard.schema.json
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
 
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # Someone without a browser still gets every other test. CI has no such excuse.
@@ -55,9 +57,6 @@ schema: $(MADE)  ## that the shipped JSON Schema is the code's
 
 bench: $(MADE)  ## measure what the proxy costs
 	@for bench in tests/bench/bench_*.py; do echo "Running $$bench."; $(BIN)/python $$bench || exit 1; done
-
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--custom-compile-command "make lock"
 
 # The image is made of the versions that were tested: the development lock constrains the other two.
 lock: $(MADE)  ## pin what pyproject.toml asks for; with UPGRADE=1, to the newest there is

@@ -67,12 +67,12 @@ class Child:
                     return
                 await asyncio.sleep(0.02)
 
-    async def end(self) -> int:
-        """Tells it to end; its exit code."""
+    async def end(self) -> None:
+        """Tells it to end, and waits until it has."""
         if self.process.returncode is None:
             self.process.terminate()
         async with asyncio.timeout(PATIENCE):
-            return await self.process.wait()
+            await self.process.wait()
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,7 @@ from tests.support.lab import FAST, Browser
 from tests.wire.conftest import Listener, Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tests.deploy.conftest import Front
     from tests.wire.conftest import Wire
@@ -31,7 +31,7 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def backend() -> object:
+def backend() -> Iterator[Listener]:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         listener = Listener(sock)
