@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
 MADE := $(VENV)/.made
 SCHEMA := config/stream-guard.schema.json
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
 
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # Someone without a browser still gets every other test. CI has no such excuse.
@@ -60,11 +62,12 @@ screenshots: $(MADE)  ## make the pictures of the status page again; it takes a 
 	@echo "Taking deploy/images/*.png of the demo."
 	@PYTHONPATH=. $(BIN)/python tests/browser/screenshots.py
 
+# The image is made of the versions that were tested: the development lock constrains the other two.
 lock: $(MADE)  ## pin what pyproject.toml asks for; with UPGRADE=1, to the newest there is
-	@echo "Writing $(LOCK)."
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra uvloop --output-file $(LOCK) --quiet \
-		--universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+	@echo "Writing requirements/*.txt."
+	@$(COMPILE) pyproject.toml --extra dev --extra uvloop --output-file $(LOCK) $(if $(UPGRADE),--upgrade)
+	@$(COMPILE) pyproject.toml --extra uvloop --constraint $(LOCK) --output-file requirements/run.txt
+	@echo hatchling | $(COMPILE) - --constraint $(LOCK) --output-file requirements/build.txt
 
 clean:  ## remove the environment and what the tools left
 	@echo "Removing $(VENV), caches and reports."
