@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from proxy.config import load
+from proxy.config import DrainSettings, load
+from proxy.config.units import parse_duration
 from tests.deploy.conftest import DEPLOY
 from tests.deploy.programs import PLACES, run
 
@@ -191,6 +192,11 @@ def test_guard_has_limits() -> None:
     assert int(guard["mem_limit"]) == 512 << 20
     assert guard["pids_limit"] == 64
     assert guard["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
+
+
+def test_guard_is_given_the_time_that_draining_takes() -> None:
+    patience = config(SHIPPED)["services"]["stream-guard"]["stop_grace_period"]
+    assert parse_duration(patience) > DrainSettings().timeout
 
 
 def test_readme_explains_every_variable() -> None:

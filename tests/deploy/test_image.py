@@ -88,6 +88,10 @@ def test_it_has_no_build_tools(image: Image) -> None:
     assert not any(image.path(folder).exists() for folder in ("/src", "/build"))
 
 
+def test_it_is_healthy_once_it_runs(image: Image, proxy: Container) -> None:
+    assert eventually(proxy, *image.healthcheck) == ""
+
+
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
 def test_healthcheck_tells_healthy_from_ill(image: Image, status: int, code: int) -> None:
     with container(image, "python", "-c", STUB, str(status)) as running:

@@ -1,10 +1,13 @@
 """The units in deploy/, as systemd itself reads them."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from proxy.config import DrainSettings
+from proxy.config.units import parse_duration
 from tests.deploy.conftest import DEPLOY, fitted
 from tests.deploy.programs import need, run
 
@@ -25,6 +28,11 @@ def units(tmp_path: Path) -> list[Path]:
 
 def test_systemd_has_nothing_to_complain_of(units: list[Path]) -> None:
     assert run(need("systemd-analyze"), "verify", "--man=no", *units) == (0, "")
+
+
+def test_service_is_given_the_time_that_draining_takes() -> None:
+    (patience,) = re.findall(r"^TimeoutStopSec=(\w+)$", SERVICE.read_text(), re.MULTILINE)
+    assert parse_duration(patience) > DrainSettings().timeout
 
 
 def test_service_is_hardened() -> None:
