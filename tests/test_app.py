@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from proxy import __version__
-from proxy.app import demo, exposure, running, serve, startup
+from proxy.app import demo, running, serve, startup
 from proxy.config import (
     AdminSettings,
     ClientSettings,
@@ -247,7 +247,7 @@ async def test_it_serves_until_it_is_told_to_stop(
 
 async def test_it_warns_of_a_hermes_that_anybody_can_reach(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the terminal, behind the line that says where."""
-    monkeypatch.setattr(exposure, "is_exposed", lambda _listen: True)
+    monkeypatch.setattr(ListenSettings, "is_exposed", property(lambda _listen: True))
     command = Command()
     serving = command.serve(in_front_of(backend))
     await command.started(lines=5)

@@ -1,7 +1,6 @@
 """Warning, where it cannot be missed, that anybody may use a Hermes that asks for no login."""
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,16 +15,6 @@ AGAIN = 5.0
 log = logging.getLogger(__name__)
 
 
-def is_exposed(listen: ListenSettings) -> bool:
-    """Whether others than this host can reach the listener; a name that is not `localhost` may be anything."""
-    if listen.unix is not None or listen.host == "localhost":
-        return False
-    try:
-        return not ipaddress.ip_address(listen.host).is_loopback
-    except ValueError:
-        return True
-
-
 @asynccontextmanager
 async def warning_if_exposed(
     listen: ListenSettings, authentication: Authentication, announce: Callable[[str], None]
@@ -38,7 +27,7 @@ async def warning_if_exposed(
         announce: Prints a line; the log gets the warning too.
     """
     async with Tasks() as tasks:
-        if is_exposed(listen):
+        if listen.is_exposed:
             tasks.spawn(_warn(listen.url, authentication, announce), "warning about the missing login")
         yield
 

@@ -53,7 +53,7 @@ FACTS: Final = (
         "keeps lanes apart, so that a Stop gets through",
     ),
     Fact("F8", ALL, "a refused body is read as the next request", "never uses such a connection again"),
-    Fact("F9", ALL, "whoever seems to be local is trusted", "says who asks, in X-Forwarded-For"),
+    Fact("F9", ALL, "whoever seems to be local is trusted", "refuses those calls to whoever is not"),
     Fact("F10", ALL, "a POST's Origin must match its Host", "passes Host on unchanged"),
     Fact("F11", ALL, "a cancel event repeats an id", "goes by events, never by ids"),
     Fact("F12", ALL, "who joins without a cursor misses what came before", "passes cursors on unchanged"),

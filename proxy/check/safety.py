@@ -7,7 +7,7 @@ from typing import Final
 from proxy.check.evidence import Evidence
 from proxy.check.facts import HAS_THREADS
 from proxy.check.findings import ERROR, NOTE, WARNING, Finding
-from proxy.config import ListenSettings, Settings
+from proxy.config import Settings
 from proxy.hermes.probe import LOGIN, Forwarded
 from proxy.http.upstream import IDLE_CONNECTIONS
 
@@ -19,7 +19,7 @@ _THREADS: Final = 128
 
 def of_access(settings: Settings, seen: Evidence) -> Iterator[Finding]:
     """Who may do what."""
-    exposed = is_exposed(settings.listen)
+    exposed = settings.listen.is_exposed
     if seen.login is None:
         yield Finding(
             "login_unknown",
@@ -39,10 +39,10 @@ def of_access(settings: Settings, seen: Evidence) -> Iterator[Finding]:
     if seen.forwarded is Forwarded.IGNORED:
         yield Finding(
             "forwarded_for_ignored",
-            WARNING if exposed else NOTE,
+            NOTE,
             "Hermes takes everybody who comes through the proxy for local (F9).",
-            "It opens its set-up and its terminal to whoever is local while it wants no login.",
-            "Set a password, or HERMES_WEBUI_TRUST_FORWARDED_FOR=1 where Hermes runs (v0.52).",
+            "The proxy refuses its set-up and its terminal to whoever is not; Hermes by itself would not.",
+            "Nothing; on v0.52, HERMES_WEBUI_TRUST_FORWARDED_FOR=1 where Hermes runs makes it look as well.",
         )
     if seen.forwarded is Forwarded.REFUSED:
         yield Finding(
@@ -97,7 +97,24 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
                 "Whoever comes from one of them can claim to be anybody, and local (F9).",
                 "Name the addresses of your own proxies only.",
             )
-    if is_exposed(settings.listen) and settings.listen.tls is None and not trusted:
+    for network in settings.client.local_networks:
+        if _is_wide(network):
+            yield Finding(
+                "local_networks_wide",
+                WARNING,
+                f"client.local_networks has {network}, which takes in addresses of the internet.",
+                "Whoever comes from one of them may set Hermes up and run commands while it wants no login (F9).",
+                "Name your own networks only, and set a password in Hermes.",
+            )
+    if settings.admin.enabled and settings.admin.is_exposed:
+        yield Finding(
+            "admin_in_the_clear",
+            NOTE,
+            f"Operators speak plain HTTP with {settings.admin.url}.",
+            "Whoever is on the way can read the token, and what runs.",
+            "Leave admin.host at 127.0.0.1 and use a tunnel, or put a proxy with TLS in front of it.",
+        )
+    if settings.listen.is_exposed and settings.listen.tls is None and not trusted:
         yield Finding(
             "listening_in_the_clear",
             WARNING,
@@ -105,16 +122,6 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
             "Whoever is on the way can read passwords, cookies and conversations.",
             "Set listen.tls, or put a proxy with TLS in front and name it in client.trusted_proxies.",
         )
-
-
-def is_exposed(listen: ListenSettings) -> bool:
-    """Whether others than this host can reach the listener; a name other than `localhost` may be anything."""
-    if listen.unix is not None or listen.host == "localhost":
-        return False
-    try:
-        return not ip_address(listen.host).is_loopback
-    except ValueError:
-        return True
 
 
 def _is_wide(network: IPv4Network | IPv6Network) -> bool:

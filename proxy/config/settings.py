@@ -80,6 +80,11 @@ class ListenSettings(_Section):
             return f"unix://{self.unix}"
         return f"{'https' if self.tls else 'http'}://{authority(self.host, self.port)}"
 
+    @property
+    def is_exposed(self) -> bool:
+        """Whether others than this host can reach it; a name other than ``localhost`` may be anything."""
+        return self.unix is None and not is_loopback(self.host)
+
 
 class LaneSettings(_Section):
     """Most connections to Hermes at once, by kind; at most 127 in all.
@@ -160,7 +165,7 @@ class AdminSettings(_Section):
     def _ask_for_a_token(self) -> Self:
         if self.token and self.token_file:
             raise ValueError("should have one of token and token_file, not both")
-        if self.enabled and not is_loopback(self.host) and not (self.token or self.token_file):
+        if self.enabled and self.is_exposed and not (self.token or self.token_file):
             raise ValueError(
                 f"should have a token, as others can reach {self.host}: set admin.token or admin.token_file to"
                 " what openssl rand -hex 32 prints, or listen on 127.0.0.1"
@@ -171,6 +176,11 @@ class AdminSettings(_Section):
     def url(self) -> str:
         """The address as a URL, such as ``http://127.0.0.1:8789``."""
         return f"http://{authority(self.host, self.port)}"
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether others than this host can reach it."""
+        return not is_loopback(self.host)
 
     @property
     def bearer(self) -> str | None:

@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from proxy.app.exposure import AGAIN, is_exposed, warning_if_exposed
+from proxy.app.exposure import AGAIN, warning_if_exposed
 from proxy.config import ListenSettings
 from tests.support.virtual_time import in_virtual_time
 
@@ -35,27 +34,6 @@ async def warnings(listen: ListenSettings, *answers: bool | None, seconds: float
         await asyncio.sleep(seconds)
         await asyncio.sleep(0)
     return said
-
-
-@pytest.mark.parametrize(
-    ("host", "exposed"),
-    [
-        ("127.0.0.1", False),
-        ("127.9.9.9", False),
-        ("::1", False),
-        ("localhost", False),
-        ("0.0.0.0", True),
-        ("::", True),
-        ("192.168.1.20", True),
-        ("hermes.example", True),
-    ],
-)
-def test_a_listener_is_exposed_wherever_it_is_not_loopback(host: str, *, exposed: bool) -> None:
-    assert is_exposed(ListenSettings(host=host)) is exposed
-
-
-def test_a_unix_socket_is_not_exposed() -> None:
-    assert not is_exposed(ListenSettings(host="0.0.0.0", unix=Path("/run/guard.sock")))
 
 
 @in_virtual_time

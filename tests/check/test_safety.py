@@ -5,11 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from proxy.check.evidence import Evidence
 from proxy.check.findings import ERROR, NOTE, WARNING, Severity
-from proxy.check.safety import is_exposed, of_access, of_place, of_settings
-from proxy.config import ClientSettings, LaneSettings, ListenSettings, Settings, TlsSettings, UpstreamSettings
+from proxy.check.safety import of_access, of_place, of_settings
+from proxy.config import (
+    AdminSettings,
+    ClientSettings,
+    LaneSettings,
+    ListenSettings,
+    Settings,
+    TlsSettings,
+    UpstreamSettings,
+)
 from proxy.hermes.answers import Login
 from proxy.hermes.probe import Forwarded
 from proxy.hermes.releases import Span
@@ -25,27 +34,6 @@ def settings(listen: ListenSettings = HOME, **others: Any) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("listen", "exposed"),
-    [
-        (ListenSettings(), False),
-        (ListenSettings(host="::1"), False),
-        (ListenSettings(host="127.0.0.2"), False),
-        (ListenSettings(host="localhost"), False),
-        (ListenSettings(host="0.0.0.0"), True),
-        (ListenSettings(host="::"), True),
-        (ListenSettings(host="192.168.1.2"), True),
-        (ListenSettings(host="guard.lan"), True),
-        (ListenSettings(host="0.0.0.0", unix=Path("/run/guard.sock")), False),
-    ],
-)
-def test_a_listener_can_be_reached_from_elsewhere_or_not(
-    listen: ListenSettings,
-    exposed: bool,  # noqa: FBT001 - a test's parameter
-) -> None:
-    assert is_exposed(listen) == exposed
-
-
-@pytest.mark.parametrize(
     ("listen", "login", "forwarded", "expected"),
     [
         (HOME, CLOSED, None, {}),
@@ -53,7 +41,7 @@ def test_a_listener_can_be_reached_from_elsewhere_or_not(
         (HOME, OPEN, Forwarded.BELIEVED, {"no_login": NOTE}),
         (WORLD, OPEN, Forwarded.BELIEVED, {"exposed_without_login": ERROR}),
         (HOME, OPEN, Forwarded.IGNORED, {"no_login": NOTE, "forwarded_for_ignored": NOTE}),
-        (WORLD, OPEN, Forwarded.IGNORED, {"exposed_without_login": ERROR, "forwarded_for_ignored": WARNING}),
+        (WORLD, OPEN, Forwarded.IGNORED, {"exposed_without_login": ERROR, "forwarded_for_ignored": NOTE}),
         (HOME, OPEN, Forwarded.REFUSED, {"no_login": NOTE, "forwarded_for_refused": NOTE}),
         (HOME, OPEN, None, {"no_login": NOTE}),
         (HOME, None, None, {"login_unknown": WARNING}),
@@ -138,3 +126,16 @@ def test_what_is_said_of_an_exposed_one_names_where_it_listens() -> None:
     (finding,) = of_access(settings(WORLD), replace(Evidence(login=OPEN)))
     assert "http://0.0.0.0:8788" in finding.what
     assert "or listen on 127.0.0.1" in finding.todo
+
+
+@pytest.mark.parametrize(("networks", "wide"), [(["10.0.0.0/8", "203.0.113.0/24"], False), (["0.0.0.0/0"], True)])
+def test_a_wide_local_network_lets_strangers_set_hermes_up(networks: list[str], *, wide: bool) -> None:
+    settings = Settings(client=ClientSettings.model_validate({"local_networks": networks}))
+    found = list(of_settings(settings))
+    assert [finding.code for finding in found] == (["local_networks_wide"] if wide else [])
+
+
+def test_operators_off_loopback_are_told_that_their_token_can_be_read() -> None:
+    admin = AdminSettings(host="0.0.0.0", token=SecretStr("correct-horse-battery-staple"))
+    assert [finding.code for finding in of_settings(Settings(admin=admin))] == ["admin_in_the_clear"]
+    assert not list(of_settings(Settings(admin=admin.model_copy(update={"enabled": False}))))

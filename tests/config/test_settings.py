@@ -115,3 +115,24 @@ def test_a_token_is_never_shown() -> None:
     settings = Settings(admin=AdminSettings(token=SecretStr(TOKEN)))
     assert TOKEN not in repr(settings)
     assert TOKEN not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("listen", "exposed"),
+    [
+        (ListenSettings(), False),
+        (ListenSettings(host="::1"), False),
+        (ListenSettings(host="127.0.0.2"), False),
+        (ListenSettings(host="localhost"), False),
+        (ListenSettings(host="0.0.0.0"), True),
+        (ListenSettings(host="::"), True),
+        (ListenSettings(host="192.168.1.2"), True),
+        (ListenSettings(host="guard.lan"), True),
+        (ListenSettings(host="0.0.0.0", unix=Path("/run/guard.sock")), False),
+    ],
+)
+def test_a_listener_can_be_reached_from_elsewhere_or_not(
+    listen: ListenSettings,
+    exposed: bool,  # noqa: FBT001 - a test's parameter
+) -> None:
+    assert listen.is_exposed == exposed
