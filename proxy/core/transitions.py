@@ -185,7 +185,8 @@ def _status_of_unknown(record: SessionRecord, _none: None, status: seen.StatusSe
         return _run(record, status)
     if status.ending is None:
         return Transition(record)
-    return Transition(record.put(StreamRecord(status.stream_id, ENDED, status.at, status.ending, began=status.asked)))
+    ended = StreamRecord(status.stream_id, ENDED, status.at, status.ending, began=status.asked)
+    return Transition(record.put(ended), (EndRelays(status.stream_id),))
 
 
 def _run(record: SessionRecord, status: seen.StatusSeen) -> Transition:

@@ -7,17 +7,17 @@ proxy has to do none of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import _EXC_SENTINEL
 
 from proxy.http.cutting import Cutter
+from proxy.http.following import LAST_WORDS, Data, Ended, Follower, Framed, Unframed
 from proxy.http.sockets import reset_on_close, unread_bytes
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
     from aiohttp.http import RawResponseMessage
     from aiohttp.streams import StreamReader
@@ -27,40 +27,6 @@ BUFFER: Final = 65_536
 
 MAX_LINE: Final = 65_536
 MAX_HEADERS: Final = 256
-
-LAST_WORDS: Final = 65_536
-"""Bytes looked for behind a broken connection: an error answer, not a download."""
-
-
-Data: TypeAlias = "Callable[[bytes], None]"
-Ended: TypeAlias = "Callable[[BaseException | None], None]"
-
-
-class _Follower:
-    """Hands a body on as it arrives, until it is left."""
-
-    __slots__ = ("_content", "_data", "_ended", "_is_handing", "is_left")
-
-    def __init__(self, content: StreamReader, data: Data, ended: Ended) -> None:
-        self.is_left = False
-        self._content = content
-        self._data = data
-        self._ended = ended
-        self._is_handing = False
-
-    def hand_on(self) -> None:
-        """Hand on what has arrived. Reading may have more arrive, within the call."""
-        if self._is_handing:
-            return
-        self._is_handing = True
-        try:
-            while not self.is_left and self._content.exception() is None and (chunk := self._content.read_nowait()):
-                self._data(chunk)
-        finally:
-            self._is_handing = False
-        if not self.is_left and (self._content.exception() is not None or self._content.at_eof()):
-            self.is_left = True
-            self._ended(self._content.exception())
 
 
 class Connection(ResponseHandler):
@@ -74,7 +40,7 @@ class Connection(ResponseHandler):
         super().__init__(loop)
         self.heard = False
         self._cutter = Cutter()
-        self._follower: _Follower | None = None
+        self._follower: Follower | None = None
 
     def ask(self, head: bytes, *, method: str, silence: float) -> None:
         """Send a request head and get ready to read its answer.
@@ -110,21 +76,27 @@ class Connection(ResponseHandler):
             if message.code == 101 or not 100 <= message.code < 200:  # noqa: PLR2004 - the class of a status
                 return message, body
 
-    def follow(self, content: StreamReader, data: Data, ended: Ended) -> None:
+    def follow(self, content: StreamReader, data: Data, ended: Ended, *, framed: bool) -> None:
         """Hand the answer's body on in the call that it arrives in, however long it takes.
 
         Args:
             content: The body, which nobody else reads any more.
             data: Called with every piece.
             ended: Called once, at the body's end, with what broke it off if anything did.
+            framed: False if the body ends with the connection.
         """
         self.read_timeout = None
         self.start_timeout()
-        self._follower = _Follower(content, data, ended)
-        self._hand_on()
+        over = self.transport is None or content.is_eof() or content.exception() is not None
+        if framed or over:
+            self._follower = Framed(content, data, ended)
+            self._hand_on()
+        else:
+            self._follower = unframed = Unframed(self, data, ended)
+            unframed.begin(content)
 
     def _hand_on(self) -> None:
-        if self._follower is not None:
+        if isinstance(self._follower, Framed):
             self._follower.hand_on()
 
     def data_received(self, data: bytes) -> None:
@@ -161,8 +133,8 @@ class Connection(ResponseHandler):
         ``close()`` would wait for a backend that reads nothing, a FIN would too, behind what it
         has not read; and aiohttp's own ``abort()`` forgets the reader, which waits for ever.
         """
-        if self._follower is not None and reason is None:
-            self._follower.is_left = True
+        if self._follower is not None:
+            self._follower.leave() if reason is None else self._follower.break_off(reason)
         self._break_off(reason or ConnectionAbortedError("aborted here"))
         if self.transport is not None:
             reset_on_close(self.transport)

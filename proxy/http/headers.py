@@ -95,10 +95,11 @@ def serialize(start_line: bytes, headers: Iterable[tuple[bytes, bytes]]) -> byte
         ValueError: a part holds CR, LF or NUL and would end its line early (RFC 9110 §5.5).
     """
     lines = [start_line, *(name + b": " + value for name, value in headers)]
-    for line in lines:
-        if any(byte in line for byte in FORBIDDEN):
-            raise ValueError("a header holds a CR, LF or NUL byte")
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+    head = b"\r\n".join(lines)
+    ends = len(lines) - 1
+    if head.count(b"\r") != ends or head.count(b"\n") != ends or b"\x00" in head:
+        raise ValueError("a header holds a CR, LF or NUL byte")
+    return head + b"\r\n\r\n"
 
 
 def forwarded(

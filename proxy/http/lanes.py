@@ -90,7 +90,9 @@ class Lanes:
 
     async def _take(self, lane: Lane) -> None:
         slots = self._slots[lane]
-        if lane is Lane.RELAYS and slots.is_full:
+        if slots.take_at_once():
+            return
+        if lane is Lane.RELAYS:
             raise self._busy(lane)
         try:
             async with asyncio.timeout(self.wait):
@@ -121,6 +123,13 @@ class _Slots:
     def resize(self, bound: int) -> None:
         self.bound = bound
         self._serve()
+
+    def take_at_once(self) -> bool:
+        """A slot, if there is one that nobody waits for."""
+        if self.is_full or self._waiting:
+            return False
+        self.in_use += 1
+        return True
 
     async def take(self) -> None:
         """A slot, once there is one; the caller bounds the wait."""

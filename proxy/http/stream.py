@@ -9,6 +9,7 @@ from aiohttp.client_exceptions import ClientError
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.http.errors import BackendBrokenError, BackendTooSlowError
+from proxy.http.headers import content_length, values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -98,7 +99,8 @@ class ResponseStream:
             broken.__cause__ = error
             sink.ended(broken if error else None)
 
-        self.connection.follow(self._content, sink.data, ended)
+        framed = content_length(self.headers) is not None or bool(values(self.headers, b"transfer-encoding"))
+        self.connection.follow(self._content, sink.data, ended, framed=framed)
 
     def pause(self) -> None:
         """Let nothing more of it arrive."""

@@ -176,16 +176,24 @@ class Upstream:
         self, connection: Connection, sender: asyncio.Task[None] | None
     ) -> tuple[RawResponseMessage, StreamReader]:
         """The answer's head, heard also while the body is still being sent (RFC 9112 §9.5)."""
-        reading = asyncio.create_task(connection.read_head())
         try:
             if sender is not None:
-                await asyncio.wait({reading, sender}, return_when=asyncio.FIRST_COMPLETED)
-                if not reading.done():
-                    sender.result()
+                return await self._await_head_meanwhile(connection, sender)
             async with asyncio.timeout(self.response_timeout):
-                return await reading
+                return await connection.read_head()
         except TimeoutError:
             raise BackendTooSlowError(f"The backend did not answer in {self.response_timeout:g} s.") from None
+
+    async def _await_head_meanwhile(
+        self, connection: Connection, sender: asyncio.Task[None]
+    ) -> tuple[RawResponseMessage, StreamReader]:
+        reading = asyncio.create_task(connection.read_head())
+        try:
+            await asyncio.wait({reading, sender}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                sender.result()
+            async with asyncio.timeout(self.response_timeout):
+                return await reading
         finally:
             await settle(reading)
 

@@ -205,6 +205,7 @@ def test_a_journal_that_has_ended_ends_the_stream(story: Story) -> None:
 def test_an_unknown_stream_whose_journal_has_ended_is_remembered(story: Story) -> None:
     story.status("x", active=False, ending=Ending.FINISHED)
     assert story.stream("x") == StreamRecord("x", ENDED, since=1, ending=Ending.FINISHED)
+    assert story.effects == (EndRelays("x"),), "a relay of it has a limit now"
 
 
 @pytest.mark.parametrize("state", [None, RUNNING])

@@ -128,9 +128,10 @@ async def test_what_is_malformed_breaks_off(proxied: Proxied, backend: Listener)
         assert isinstance(await heard.end(), BackendBrokenError)
 
 
-async def test_after_an_abort_nothing_is_told(proxied: Proxied, backend: Listener) -> None:
+@pytest.mark.parametrize("begun", [CHUNKED + b"4\r\npart\r\n", UNFRAMED + b"part"], ids=["chunked", "unframed"])
+async def test_after_an_abort_nothing_is_told(proxied: Proxied, backend: Listener, begun: bytes) -> None:
     """Not even from within a piece."""
-    async with answered(proxied, backend, CHUNKED + b"4\r\npart\r\n") as (stream, asked):
+    async with answered(proxied, backend, begun) as (stream, asked):
         heard = Heard(then=stream.abort)
         stream.follow(heard)
         await heard.bytes(4)
@@ -138,13 +139,26 @@ async def test_after_an_abort_nothing_is_told(proxied: Proxied, backend: Listene
         assert (heard.pieces, heard.ends) == ([b"part"], [])
 
 
-async def test_a_pause_holds_the_backend_back(proxied: Proxied, backend: Listener) -> None:
+@pytest.mark.parametrize("begun", [CHUNKED + b"4\r\npart\r\n", UNFRAMED + b"part"], ids=["chunked", "unframed"])
+async def test_an_abort_with_a_reason_breaks_it_off(proxied: Proxied, backend: Listener, begun: bytes) -> None:
+    """As when the request's body fails while its answer comes."""
+    heard = Heard()
+    async with answered(proxied, backend, begun) as (stream, _):
+        stream.follow(heard)
+        await heard.bytes(4)
+        stream.connection.abort(ZeroDivisionError())
+        error = await heard.end()
+    assert isinstance(error, BackendBrokenError)
+
+
+@pytest.mark.parametrize("more", [(CHUNKED + b"4\r\npart\r\n", b"7fffffff\r\n"), (UNFRAMED + b"part", b"")])
+async def test_a_pause_holds_the_backend_back(proxied: Proxied, backend: Listener, more: tuple[bytes, bytes]) -> None:
     """P7: until reading is resumed, and then nothing was lost."""
-    async with answered(proxied, backend, CHUNKED + b"4\r\npart\r\n") as (stream, asked):
+    async with answered(proxied, backend, more[0]) as (stream, asked):
         heard = Heard(then=stream.pause)
         stream.follow(heard)
         await heard.bytes(4)
-        await asked.send(b"7fffffff\r\n")
+        await asked.send(more[1])
         sent = await asked.send_until_blocked(64 << 20)
         arrived = sum(map(len, heard.pieces))
 
@@ -153,6 +167,29 @@ async def test_a_pause_holds_the_backend_back(proxied: Proxied, backend: Listene
         heard._then = lambda: None
         stream.resume()
         await heard.bytes(arrived + 1)
+
+
+async def test_the_last_words_of_a_backend_that_breaks_off_are_heard(proxied: Proxied, backend: Listener) -> None:
+    heard = Heard()
+    async with answered(proxied, backend, UNFRAMED + b"first ") as (stream, asked):
+        stream.follow(heard)
+        await heard.bytes(6)
+        stream.pause()
+        await asked.send(b"last")
+        asked.reset()
+        stream.resume()
+        assert isinstance(await heard.end(), BackendBrokenError)
+    assert b"first last".startswith(b"".join(heard.pieces))
+
+
+async def test_what_had_ended_before_it_is_followed_ends_at_once(proxied: Proxied, backend: Listener) -> None:
+    heard = Heard()
+    async with answered(proxied, backend, UNFRAMED + b"all") as (stream, asked):
+        asked.close()
+        async with asyncio.timeout(PATIENCE):
+            await stream._content.wait_eof()
+        stream.follow(heard)
+        assert (heard.pieces, heard.ends) == ([b"all"], [None])
 
 
 async def test_a_followed_answer_may_be_silent(proxied: Proxied, backend: Listener) -> None:
