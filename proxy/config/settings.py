@@ -3,7 +3,6 @@
 The text under a setting is its description in the JSON Schema, and what an editor shows.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +12,7 @@ from proxy.config.files import (
     CertificateFile,
     ReadableFile,
     SocketPath,
+    WritableFile,
     check_certificate_pair,
 )
 from proxy.config.units import Duration, Size, Timeout
@@ -197,7 +197,7 @@ class LogSettings(_Section):
 class TraceSettings(_Section):
     """A record of what matters to the promises P1-P10; ``hermes-stream-guard verify`` checks them on it."""
 
-    path: Path | None = None
+    path: WritableFile | None = None
     """File to write it to, one JSON object a line, on a local disk; null writes none. It holds the
     ids of sessions and streams, so only its owner may read it."""
 

@@ -118,3 +118,10 @@ def test_a_flag_is_named() -> None:
         load(upstream="hermes", environ={"STREAM_GUARD__UPSTREAM__URL": "http://a"})
     with pytest.raises(SettingsError, match=r"^--listen: listen\.port should be less"):
         load(listen="localhost:99999", environ={})
+
+
+@pytest.mark.parametrize("setting", ["trace: {path: ", "listen: {tls: {key: /dev/null, cert: ", "upstream: {ca: "])
+def test_no_file_is_named_by_nul(tmp_path: Path, setting: str) -> None:
+    """The system would refuse it later, with a ValueError of its own."""
+    complaint = _complaint(tmp_path, setting + r'"a\0b"' + "}" * setting.count("{"))
+    assert complaint.endswith(" should be a path without NUL")
