@@ -5,8 +5,8 @@ the pump's one task, which also minds the clock and a browser that is slow.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from typing import Protocol
 
@@ -97,12 +97,13 @@ class Pump:
         self._idle_timeout = idle_timeout
         self._buffer = buffer
         self._closed = closed
-        self._unseen: deque[bytes] = deque()
+        self._unseen: list[bytes] = []
         self._unsent: list[bytes] = []
         self._waiting = 0  # bytes of both
         self._held_back = False
         self._at_rest = False  # nothing waits, so that what arrives may go on at once
-        self._woken = asyncio.Event()
+        self._is_woken = False
+        self._sleeper: asyncio.Future[None] | None = None
         self._draining: asyncio.Task[None] | None = None
         self._heard = self._resumed = clock()
         self._ended: Over | None = None  # by the backend, or with the proxy
@@ -141,12 +142,12 @@ class Pump:
 
     def revise(self) -> None:
         """What is believed about the stream has changed: look at its limit again."""
-        self._woken.set()
+        self._wake()
 
     def drain(self) -> None:
         """Ends it as if the backend had closed it: its page comes back to whoever is there then."""
         self._ended = self._ended or Over.DRAINED
-        self._woken.set()
+        self._wake()
 
     # -- what the upstream calls ------------------------------------------------------------------
 
@@ -162,12 +163,12 @@ class Pump:
         if self._waiting >= self._buffer:
             self._held_back = True
             self._upstream.pause()
-        self._woken.set()
+        self._wake()
 
     def ended(self, error: Exception | None) -> None:
         """See `Sink`."""
         self._ended, self._error = Over.BROKEN if error else Over.EOF, error
-        self._woken.set()
+        self._wake()
 
     def _pass(self, chunk: bytes) -> None:
         try:
@@ -176,14 +177,14 @@ class Pump:
             return  # the browser is gone, and this run is about to be broken off for it
         if self._browser.is_full:
             self._at_rest = False
-            self._woken.set()
+            self._wake()
 
     # -- what the task does -----------------------------------------------------------------------
 
     async def _is_done(self, tell: Callable[[], None]) -> bool:
         """Sees and sends what waits; whether there is nothing more to do."""
         while self._unseen and self._over is None:
-            chunk = self._unseen.popleft()
+            chunk = self._unseen.pop(0)
             end = await self._watch.see(chunk)
             self._unsent.append(chunk[:end])
             if end is not None:
@@ -240,7 +241,7 @@ class Pump:
     def _await_room(self) -> None:
         if self._draining is None:
             self._draining = asyncio.create_task(self._browser.drain())
-            self._draining.add_done_callback(lambda _: self._woken.set())
+            self._draining.add_done_callback(lambda _: self._wake())
 
     def _let_come(self) -> None:
         """Everything that was seen has been taken."""
@@ -257,11 +258,17 @@ class Pump:
             due = await self._watch.due(self._resumed)
             limits = [self._idle_at, due.at if due else None]
             self._at_rest = not (self._unseen or self._unsent or self._draining)
-        try:
-            async with asyncio.timeout_at(min((limit for limit in limits if limit is not None), default=None)):
-                await self._woken.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._at_rest = False
-        self._woken.clear()
+        if not self._is_woken:
+            await self._sleep(min((limit for limit in limits if limit is not None), default=None))
+        self._at_rest = self._is_woken = False
+
+    async def _sleep(self, until: float | None) -> None:
+        self._sleeper = asyncio.get_running_loop().create_future()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._sleeper
+
+    def _wake(self) -> None:
+        self._is_woken = True
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(None)

@@ -94,6 +94,21 @@ class Connection(ResponseHandler):
         else:
             self._follower = unframed = Unframed(self, data, ended)
             unframed.begin(content)
+            self._parser = None  # it holds the head of the answer
+
+    def pause_reading(self) -> None:
+        """Let nothing more arrive; where the parser has been passed by, it has no say in it."""
+        if self._parser is None:
+            self._pause_transport_reading()
+        else:
+            super().pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's
+        """Let it arrive again."""
+        if self._parser is None:
+            self._resume_transport_reading()
+        else:
+            super().resume_reading(resume_parser)
 
     def _hand_on(self) -> None:
         if isinstance(self._follower, Framed):

@@ -97,6 +97,7 @@ class RawResponse(web.StreamResponse):
             headers = without(headers, [b"content-length"])
         start_line = b"HTTP/1.1 %d %b" % (self.status, self.raw_reason)
         writer.write_head(serialize(start_line, (*headers, *framing)))
+        self.raw_headers = ()  # its body may last for hours
         asked.account.status = self.status
         return writer
 

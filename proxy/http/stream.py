@@ -103,6 +103,7 @@ class ResponseStream:
             sink.ended(broken if error else None)
 
         framed = content_length(self.headers) is not None or bool(values(self.headers, b"transfer-encoding"))
+        self.headers = ()  # it may last for hours
         self.connection.follow(self._content, sink.data, ended, framed=framed)
 
     def pause(self) -> None:

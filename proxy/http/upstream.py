@@ -122,6 +122,7 @@ class Upstream:
         async with self.lanes.slot(lane):
             with asking():
                 stream = await (self._ask_shared(ask) if shares else self._ask_fresh(ask))
+            del head, body, ask  # what was asked is not kept for as long as the answer lasts, which may be hours
             try:
                 yield stream
             finally:
