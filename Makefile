@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
 MADE := $(VENV)/.made
+PEER_LOCK := requirements/mitmproxy.txt
+PEER := $(VENV)/mitmproxy/.made
 SCHEMA := config/stream-guard.schema.json
 
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
@@ -53,12 +55,16 @@ schema: $(MADE)  ## that the shipped JSON Schema is the code's
 	@$(BIN)/python -m proxy.config.schema | diff -u $(SCHEMA) - || \
 		{ echo "It is out of date: $(BIN)/python -m proxy.config.schema > $(SCHEMA)" >&2; exit 1; }
 
-bench: $(MADE)  ## measure what the proxy costs
-	@for bench in tests/bench/bench_*.py; do echo "Running $$bench."; $(BIN)/python $$bench || exit 1; done
+bench: $(MADE) $(PEER)  ## measure the proxy beside others; BENCH="--rounds 1" passes options on, such as --help
+	@echo "Measuring. This takes about twelve minutes, on a machine that does nothing else."
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 lock: $(MADE)  ## pin what pyproject.toml asks for; with UPGRADE=1, to the newest there is
-	@echo "Writing $(LOCK)."
+	@echo "Writing $(LOCK) and $(PEER_LOCK)."
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra uvloop --output-file $(LOCK) --quiet \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+	@$(BIN)/uv pip compile $(PEER_LOCK:.txt=.in) --output-file $(PEER_LOCK) --quiet \
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
@@ -77,4 +83,12 @@ $(MADE): $(LOCK) pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check
+	@touch $@
+
+# What it is compared with pins versions that the project does not, so it has an environment of its own.
+$(PEER): $(PEER_LOCK) $(MADE)
+	@echo "Making the environment of the Python proxy to compare with. This takes about a minute."
+	@$(BIN)/python -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(PEER_LOCK) || \
+		echo "It cannot be installed here, and is left out." >&2
 	@touch $@
