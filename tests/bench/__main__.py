@@ -5,11 +5,13 @@ import gc
 import json
 import platform
 import resource
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 import uvloop
@@ -17,13 +19,19 @@ import uvloop
 from tests.bench import plan
 from tests.bench.chart import draw
 from tests.bench.contenders import CONTENDERS, Contender
-from tests.bench.processes import INSTRUMENT_CORE, on_core
+from tests.bench.measuring import Workload
+from tests.bench.processes import INSTRUMENT_CORE, StartError, on_core
 from tests.bench.report import report
 from tests.bench.results import Results
 from tests.bench.running import run
 
+T = TypeVar("T")
+
 _FILES = 2 * plan.CROWD + 1024
 """Sockets that this process holds at most: both ends of every stream, and some more."""
+
+_FAULTS_SAID = 20
+"""Most faults that are printed."""
 
 _NAMES = [contender.name for contender in CONTENDERS]
 _WORKLOADS = [workload.name for workload in plan.workloads(plan.SECONDS)]
@@ -41,18 +49,37 @@ def main(names: Sequence[str], loads: Sequence[str], rounds: int, seconds: float
     _allow_many_files()
     contenders = _installed([contender for contender in CONTENDERS if contender.name in (names or _NAMES)])
     workloads = [workload for workload in plan.workloads(seconds) if workload.name in (loads or _WORKLOADS)]
-    gc.disable()  # this process's collections would count as somebody's latency
-    with on_core(INSTRUMENT_CORE), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        results = Results(runner.run(run(contenders, workloads, rounds, lambda text: click.echo(text, err=True))))
-    gc.enable()
+    results = _measure(contenders, workloads, rounds)
     text = report(results)
     click.echo(text)
     about = _about(contenders, rounds, seconds, time.monotonic() - begun)
     for path in _keep(results, about, text, output):
         click.echo(f"wrote {path}", err=True)
-    for fault in results.faults:
-        click.echo(f"FAULT: {fault}", err=True)
-    sys.exit(1 if results.faults else 0)
+    sys.exit(_say_faults(results.faults))
+
+
+def _measure(contenders: Sequence[Contender], workloads: Sequence[Workload], rounds: int) -> Results:
+    gc.disable()  # this process's collections would count as somebody's latency
+    try:
+        with on_core(INSTRUMENT_CORE), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return Results(runner.run(_until_terminated(run(contenders, workloads, rounds, _progress))))
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+    except asyncio.CancelledError:
+        raise click.Abort from None
+    finally:
+        gc.enable()
+
+
+async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
+    """The work, which SIGTERM breaks off in an orderly way: its contenders would live on otherwise."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
+def _progress(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _allow_many_files() -> None:
@@ -70,6 +97,15 @@ def _installed(contenders: Sequence[Contender]) -> list[Contender]:
         if not contender.installed:
             click.echo(f"{contender.name} is left out: {contender.program} is not installed", err=True)
     return [contender for contender in contenders if contender.installed]
+
+
+def _say_faults(faults: Sequence[str]) -> int:
+    """The exit code."""
+    for fault in faults[:_FAULTS_SAID]:
+        click.echo(f"FAULT: {fault}", err=True)
+    if len(faults) > _FAULTS_SAID:
+        click.echo(f"FAULT: and {len(faults) - _FAULTS_SAID} more, which results.json names", err=True)
+    return 1 if faults else 0
 
 
 def _about(contenders: Sequence[Contender], rounds: int, seconds: float, took: float) -> dict[str, object]:

@@ -24,14 +24,14 @@ class _Bars(NamedTuple):
     base: str
 
 
-_BARS = (
+BARS = (
     _Bars("CPU a relayed event, us\n(500 streams x 20/s)", "500 streams x 20/s", "CPU us/event", NGINX),
     _Bars("added to an event, p99 ms\n(500 streams x 20/s)", "500 streams x 20/s", "added p99 ms", NGINX),
     _Bars("memory an open stream, KiB\n(2000 streams)", "2000 open streams", "KiB/stream", NGINX),
     _Bars("small calls a CPU-second", "16 callers", "call/CPU-s", PYTHON_PROXY),
 )
-_OVER_STREAMS = [f"{count} streams x {RATES[0]}/s" for count in (50, 500, CROWD)]
-_OVER_RATES = [f"500 streams x {rate}/s" for rate in RATES]
+OVER_STREAMS = [f"{count} streams x {RATES[0]}/s" for count in (50, 500, CROWD)]
+OVER_RATES = [f"500 streams x {rate}/s" for rate in RATES]
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -43,10 +43,10 @@ def draw(results: Results, folder: Path) -> list[Path]:
     mpl.rcParams.update({"svg.hashsalt": "bench", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
     picture = Picture(figsize=(12, 7), layout="constrained")
     axes = list(picture.subplots(2, 3).flat)
-    for bars, place in zip(_BARS, axes, strict=False):
+    for bars, place in zip(BARS, axes, strict=False):
         _bars(place, results, bars)
-    _curve(axes[4], results, "CPU over streams (10 events/s each)", _OVER_STREAMS, "streams")
-    _curve(axes[5], results, "CPU over events/s (500 streams)", _OVER_RATES, "rate")
+    _curve(axes[4], results, "CPU over streams (10 events/s each)", OVER_STREAMS, "streams")
+    _curve(axes[5], results, "CPU over events/s (500 streams)", OVER_RATES, "rate")
     paths = [folder / f"chart.{suffix}" for suffix in FORMATS]
     for path in paths:
         picture.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -89,7 +89,7 @@ class Contender:
         """The contender in front of the backend for as long as the context lasts.
 
         Raises:
-            RuntimeError: it does not start.
+            StartError: it does not start.
         """
         if self.program is None:
             yield Target(self.name, upstream, None)

@@ -2,18 +2,20 @@
 
 import os
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from tests.bench.backend import Backend
+from tests.bench.browser import BrokenError
 from tests.bench.contenders import Target
-from tests.bench.crowd import happens
 from tests.bench.processes import Processes, waited
+from tests.bench.waiting import happens
 
 NS_PER_S = 1e9
 NS_PER_MS = 1e6
 NS_PER_US = 1e3
+US_PER_S = 1e6
 KIB = 1024
 
 ORPHANS_LOOKED_FOR = {"orphans after 100 ms": 0.1, "orphans after 1 s": 1.0, "orphans after 5 s": 5.0}
@@ -25,13 +27,16 @@ class Cell:
 
     Attributes:
         name: Of the load.
-        values: By metric; see `metrics.py` for what they mean.
+        values: By metric, whose name says its unit.
         faults: What was wrong with what arrived, in words.
     """
 
     name: str
     values: dict[str, float]
     faults: list[str] = field(default_factory=list)
+
+
+Keep = Callable[[Cell], None]
 
 
 class Workload(Protocol):
@@ -45,8 +50,12 @@ class Workload(Protocol):
     def relays(self) -> int:
         """The most streams that a contender has to carry; our proxy's lane is made that wide."""
 
-    def run(self, target: Target, backend: Backend) -> AsyncIterator[Cell]:
-        """Load the target, and give the figures as they are taken."""
+    async def run(self, target: Target, backend: Backend, keep: Keep) -> None:
+        """Load the target, and hand over the figures as they are taken.
+
+        Raises:
+            OSError: the target broke something off.
+        """
 
 
 class Meter:
@@ -60,7 +69,13 @@ class Meter:
         self._begun = time.monotonic_ns()
 
     def per(self, thing: str, count: int) -> dict[str, float]:
-        """How many things a second, their cost to the contender, and how busy and how disturbed both sides were."""
+        """How many things a second, their cost to the contender, and how busy and how disturbed both sides were.
+
+        Raises:
+            BrokenError: there were none.
+        """
+        if not count:
+            raise BrokenError(f"not one {thing} came about")
         wall = time.monotonic_ns() - self._begun
         values = {
             f"{thing}/s": count / wall * NS_PER_S,

@@ -10,7 +10,7 @@ from tests.bench.workloads.streams import Streams
 from tests.bench.workloads.transfers import Transfers
 
 ROUNDS: Final = 3
-SECONDS: Final = 1.5
+SECONDS: Final = 1.0
 
 CROWD: Final = 2000
 """Streams of the largest crowd; far more than Hermes' 128 threads, to see how cost grows (F7)."""
@@ -31,10 +31,10 @@ def workloads(seconds: float) -> tuple[Workload, ...]:
         Streams("crowd", CROWD, RATES[:1], seconds, wide, weigh=True),
         Streams("many", 500, RATES, seconds, wide),
         Streams("some", 50, RATES, seconds, wide),
-        Streams("one", 1, RATES, seconds, wide),
+        Streams("one", 1, RATES[-1:], seconds, wide),
         Streams("bursts", 50, (4,), seconds, wide, burst=25),
         Calls(BROWSERS, seconds, wide),
         Transfers(wide),
         Churn(BROWSERS, seconds, wide),
-        Stops(SHIPPED_RELAYS, 20, SHIPPED_CALLS, 0.02, SHIPPED_RELAYS),
+        Stops(SHIPPED_RELAYS, 20, SHIPPED_CALLS, 0.015, SHIPPED_RELAYS),
     )

@@ -30,6 +30,10 @@ def on_core(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+class StartError(Exception):
+    """A contender does not run."""
+
+
 class Processes:
     """A contender's process and its descendants.
 
@@ -40,6 +44,7 @@ class Processes:
     """
 
     def __init__(self, argv: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
+        self._program = argv[0]
         self._output = folder / "output"
         with on_core(CONTENDER_CORE), self._output.open("wb") as output:
             self._root = subprocess.Popen(  # noqa: S603 - a contender's own command line
@@ -50,7 +55,7 @@ class Processes:
         """Wait until it takes connections.
 
         Raises:
-            RuntimeError: it ended, or does not listen in so many seconds.
+            StartError: it ended, or does not listen in so many seconds.
         """
         deadline = time.monotonic() + patience
         while self._root.poll() is None and time.monotonic() < deadline:
@@ -59,7 +64,8 @@ class Processes:
                 writer.close()
                 return
             await asyncio.sleep(0.02)
-        raise RuntimeError(f"it does not listen: {self._output.read_text(errors='replace')[-2000:]}")
+        said = self._output.read_text(errors="replace")[-2000:]
+        raise StartError(f"{self._program} does not listen on port {port}; it said: {said}")
 
     @property
     def running(self) -> bool:

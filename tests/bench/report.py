@@ -51,7 +51,7 @@ def _main(results: Results) -> str:
         figures = [_with_ratio(results, cell, metric, who, base) for who in results.contenders]
         if any(figures):
             rows.append([words, *figures])
-    return table(["median (ratio of the medians' rounds)", *results.contenders], rows) if rows else ""
+    return table(["median (ratio)", *results.contenders], rows) if rows else ""
 
 
 def _with_ratio(results: Results, cell: str, metric: str, who: str, base: str | None) -> str:

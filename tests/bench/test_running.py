@@ -1,7 +1,6 @@
 """The instrument itself: every workload, short and small, on the bare backend and on this proxy."""
 
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,8 @@ from tests.bench.backend import Backend
 from tests.bench.budgets import GUARD
 from tests.bench.chart import draw
 from tests.bench.contenders import CONTENDERS, Contender, Target
-from tests.bench.measuring import Cell, Workload
+from tests.bench.measuring import Cell, Keep, Workload
+from tests.bench.processes import StartError
 from tests.bench.results import DIRECT, Results
 from tests.bench.running import run
 from tests.bench.workloads.calls import Calls
@@ -76,20 +76,20 @@ class _Refused:
     name = "refused"
     relays = SMALL
 
-    async def run(self, _target: Target, _backend: Backend) -> AsyncIterator[Cell]:
-        yield Cell("before", {"streams": 1.0})
+    async def run(self, _target: Target, _backend: Backend, keep: Keep) -> None:
+        keep(Cell("before", {"streams": 1.0}))
         raise ConnectionRefusedError("nobody listens")
 
 
 async def test_what_breaks_off_is_a_fault_and_keeps_what_was_measured() -> None:
     results = await _run([BY_NAME[DIRECT]], _Refused())
     assert results.figure("before", "streams", DIRECT)
-    assert results.faults == [f"{DIRECT}, round 1, refused: broken off: ConnectionRefusedError nobody listens"]
+    assert results.faults == [f"{DIRECT}, round 1, refused: broken off: ConnectionRefusedError('nobody listens')"]
 
 
 async def test_a_contender_that_does_not_start_says_why() -> None:
     failing = Contender("failing", sys.executable, lambda _place: ["-c", "raise SystemExit('out of order')"])
-    with pytest.raises(RuntimeError, match="out of order"):
+    with pytest.raises(StartError, match="out of order"):
         await _run([failing], Calls(1, 0.1, SMALL))
 
 

@@ -1,15 +1,18 @@
 """Small JSON calls, each browser's one after another on a connection that is kept."""
 
-import asyncio
 import time
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.bench.backend import SMALL, Backend
 from tests.bench.browser import Caller
 from tests.bench.contenders import Target
-from tests.bench.measuring import Cell, Meter, percentiles
+from tests.bench.measuring import US_PER_S, Cell, Keep, Meter, percentiles
+from tests.bench.waiting import together
+
+_WARM_UP = 0.1
+"""Share of the time that is spent before it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +30,28 @@ class Calls:
     relays: int
     name: str = "calls"
 
-    async def run(self, target: Target, backend: Backend) -> AsyncIterator[Cell]:
-        callers = await asyncio.gather(*(Caller.connect(target.port) for _ in range(self.callers)))
-        await asyncio.gather(*(_ask(caller, time.monotonic() + self.seconds / 10, array("q")) for caller in callers))
+    @property
+    def cell(self) -> str:
+        """The name of its cell."""
+        return f"{self.callers} callers"
+
+    async def run(self, target: Target, backend: Backend, keep: Keep) -> None:
+        callers = await together(Caller.connect(target.port) for _ in range(self.callers))
+        await _ask_all(callers, self.seconds * _WARM_UP, array("q"))
         delays: array[int] = array("q")
         meter = Meter(target)
-        until = time.monotonic() + self.seconds
-        faults = [fault for each in await asyncio.gather(*(_ask(c, until, delays) for c in callers)) for fault in each]
+        faults = await _ask_all(callers, self.seconds, delays)
         values = meter.per("call", len(delays)) | percentiles("call", delays)
         if "CPU us/call" in values:
-            values["call/CPU-s"] = 1e6 / values["CPU us/call"]
+            values["call/CPU-s"] = US_PER_S / values["CPU us/call"]
         for caller in callers:
             caller.close()
-        yield Cell(f"{self.callers} callers", values, faults)
+        keep(Cell(self.cell, values, faults))
+
+
+async def _ask_all(callers: Sequence[Caller], seconds: float, delays: "array[int]") -> list[str]:
+    until = time.monotonic() + seconds
+    return [fault for faults in await together(_ask(caller, until, delays) for caller in callers) for fault in faults]
 
 
 async def _ask(caller: Caller, until: float, delays: "array[int]") -> list[str]:

@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from tests.bench.backend import Backend
 from tests.bench.browser import Caller
 from tests.bench.contenders import Target
-from tests.bench.crowd import Crowd, Turn, happens
+from tests.bench.crowd import Crowd
 from tests.bench.feeds import Feed, stream
-from tests.bench.measuring import Cell, count_orphans, percentiles
+from tests.bench.measuring import Cell, Keep, count_orphans, percentiles
+from tests.bench.waiting import happens, together
 
 _GROWN = 1.0
 """Seconds after which a turn hears a Stop at once; before, our proxy has it wait (F13)."""
@@ -38,37 +38,35 @@ class Stops:
     relays: int
     name: str = "stops"
 
-    async def run(self, target: Target, backend: Backend) -> AsyncIterator[Cell]:
-        crowd = await Crowd.open(target.port, backend, self.streams)
-        hanging = [asyncio.create_task(_hang(target.port)) for _ in range(self.calls)]
-        full = await happens(lambda: len(backend.held) == self.calls, _ARRIVAL)
-        seconds = _GROWN + self.streams * self.pause
-        streaming = asyncio.create_task(stream(crowd.feeds, self.rate, seconds))
-        await asyncio.sleep(_GROWN)
-        stopped = await self._stop_all(target.port, crowd.turns)
-        await streaming
-        backend.release()
-        await asyncio.gather(*hanging)
-        faults = await crowd.conclude()
-        if not full:
-            faults.append(f"{len(backend.held)} of {self.calls} hanging calls reached the backend")
+    @property
+    def cell(self) -> str:
+        """The name of its cell."""
+        return f"Stop among {self.streams} streams x {self.rate:g}/s"
+
+    async def run(self, target: Target, backend: Backend, keep: Keep) -> None:
+        crowd = Crowd(target.port, backend)
+        await crowd.arrive(self.streams)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.calls):
+                group.create_task(_hang(target.port))
+            full = await happens(lambda: len(backend.held) == self.calls, _ARRIVAL)
+            group.create_task(stream(crowd.feeds, self.rate, _GROWN + self.streams * self.pause))
+            await asyncio.sleep(_GROWN)
+            stopped = await together(
+                _stop(target.port, feed, number * self.pause) for number, feed in enumerate(crowd.feeds)
+            )
+            backend.release()
+        await crowd.conclude()
         values = percentiles("Stop seen", (seen for seen, _ in stopped))
-        values |= percentiles("Stop answered", (took for _, took in stopped))
-        yield Cell(
-            f"Stop among {self.streams} streams x {self.rate:g}/s", values | await count_orphans(backend), faults
-        )
-
-    async def _stop_all(self, port: int, turns: list[Turn]) -> list[tuple[int, int]]:
-        """For every Stop, nanoseconds until the backend had seen it, and until it was answered."""
-        stops = []
-        for turn in turns:
-            stops.append(asyncio.create_task(_stop(port, turn.feed)))
-            await asyncio.sleep(self.pause)
-        return await asyncio.gather(*stops)
+        values |= percentiles("Stop answered", (answered for _, answered in stopped))
+        faults = crowd.faults if full else [*crowd.faults, f"not all of {self.calls} hanging calls got through"]
+        keep(Cell(self.cell, values | await count_orphans(backend), faults))
 
 
-async def _stop(port: int, feed: Feed) -> tuple[int, int]:
+async def _stop(port: int, feed: Feed, after: float) -> tuple[int, int]:
+    """Nanoseconds until the backend had seen a Stop, and until it was answered."""
     caller = await Caller.connect(port)
+    await asyncio.sleep(after)
     asked = time.monotonic_ns()
     await caller.ask("GET", f"/api/chat/cancel?stream_id={feed.stream_id}")
     answered = time.monotonic_ns()

@@ -1,14 +1,15 @@
 """A hundred megabytes down, and up."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.bench.backend import Backend
 from tests.bench.browser import Caller
 from tests.bench.contenders import Target
-from tests.bench.measuring import KIB, Cell, Meter
+from tests.bench.measuring import KIB, Cell, Keep, Meter
 from tests.bench.payload import SIZE, Payload
 
+DOWNLOAD, UPLOAD = "100 MB download", "100 MB upload"
 _MIB = KIB * KIB
 _MB = 1_000_000
 
@@ -24,7 +25,7 @@ class Transfers:
     relays: int
     name: str = "transfers"
 
-    async def run(self, target: Target, backend: Backend) -> AsyncIterator[Cell]:
+    async def run(self, target: Target, backend: Backend, keep: Keep) -> None:
         async def download(caller: Caller) -> Payload:
             return await caller.download("/api/file/raw")
 
@@ -32,8 +33,8 @@ class Transfers:
             await caller.upload("/api/upload")
             return backend.uploaded
 
-        yield await _measure("100 MB download", target, download)
-        yield await _measure("100 MB upload", target, upload)
+        keep(await _measure(DOWNLOAD, target, download))
+        keep(await _measure(UPLOAD, target, upload))
 
 
 async def _measure(name: str, target: Target, transfer: Callable[[Caller], Awaitable[Payload]]) -> Cell:
