@@ -10,6 +10,7 @@ from matplotlib.figure import Figure as Picture
 
 from tests.bench.budgets import NGINX, PYTHON_PROXY
 from tests.bench.plan import CROWD, RATES
+from tests.bench.report import DOUBTFUL, LUMPED, digits
 from tests.bench.results import DIRECT, Results
 
 FORMATS = ("svg", "png")
@@ -47,6 +48,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
         _bars(place, results, bars)
     _curve(axes[4], results, "CPU over streams (10 events/s each)", OVER_STREAMS, "streams")
     _curve(axes[5], results, "CPU over events/s (500 streams)", OVER_RATES, "rate")
+    picture.legend(*axes[4].get_legend_handles_labels(), loc="outside lower center", ncols=len(results.contenders))
     paths = [folder / f"chart.{suffix}" for suffix in FORMATS]
     for path in paths:
         picture.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
@@ -61,30 +63,36 @@ def _bars(axes: Axes, results: Results, bars: _Bars) -> None:
         axes.barh(row, figure.median, xerr=reach, color=_colour(results, who), error_kw={"elinewidth": 1})
         ratio = results.ratio(bars.cell, bars.metric, who, bars.base)
         if ratio is not None:
-            axes.annotate(f" {ratio.median:.2g}x", (figure.high, row), va="center")
+            axes.annotate(f" {digits(ratio.median)}x", (figure.high, row), va="center")
     axes.set_yticks(range(len(shown)), [who for who, _ in shown])
     axes.invert_yaxis()
-    axes.margins(x=0.15)
+    axes.margins(x=0.2)
+    axes.locator_params(axis="x", nbins=4)
     axes.set_title(f"{bars.title}, x {bars.base}", loc="left")
 
 
 def _curve(axes: Axes, results: Results, title: str, cells: Sequence[str], over: str) -> None:
     """What share of a core each contender takes; a straight line is a cost that grows with the load."""
     for who in _proxies(results):
-        points = [
-            (along.median, busy.median)
-            for cell in cells
-            if (along := results.figure(cell, over, who)) and (busy := results.figure(cell, "contender busy", who))
-        ]
+        points = [point for cell in cells if (point := _point(results, cell, over, who))]
         if points:
-            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, color=_colour(results, who), label=who)
-    axes.set_xlabel(over)
+            along, busy, behind = zip(*points, strict=True)
+            axes.plot(along, busy, color=_colour(results, who), label=who)
+            for x, y, hollow in zip(along, busy, behind, strict=True):
+                axes.plot(x, y, "o", markersize=5, color=_colour(results, who), markerfacecolor="w" if hollow else None)
+    axes.set_xlabel(f"{over}; hollow: it fell behind")
     axes.set_ylabel("share of a core")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
-    if axes.lines:
-        axes.legend(frameon=False)
     axes.set_title(title, loc="left")
+
+
+def _point(results: Results, cell: str, over: str, who: str) -> tuple[float, float, bool] | None:
+    """How much load it was, what share of a core it took, and whether tokens had to wait for one another."""
+    along, busy, lumped = (results.figure(cell, metric, who) for metric in (over, "contender busy", LUMPED))
+    if along is None or busy is None or lumped is None:
+        return None
+    return along.median, busy.median, lumped.median > DOUBTFUL[LUMPED][0]
 
 
 def _proxies(results: Results) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Protocol
 from tests.bench.backend import Backend
 from tests.bench.browser import BrokenError
 from tests.bench.contenders import Target
-from tests.bench.processes import Processes, waited
+from tests.bench.processes import waited
 from tests.bench.waiting import happens
 
 NS_PER_S = 1e9
@@ -65,7 +65,7 @@ class Meter:
         self._processes = target.processes
         self._cpu = target.processes.cpu() if target.processes else 0
         self._own = time.process_time_ns()
-        self._waited = _kept_waiting(target.processes)
+        self._waited = self._kept_waiting()
         self._begun = time.monotonic_ns()
 
     def per(self, thing: str, count: int) -> dict[str, float]:
@@ -80,18 +80,17 @@ class Meter:
         values = {
             f"{thing}/s": count / wall * NS_PER_S,
             "instrument busy": (time.process_time_ns() - self._own) / wall,
-            "disturbed": (_kept_waiting(self._processes) - self._waited) / wall,
+            "disturbed": max(now - before for now, before in zip(self._kept_waiting(), self._waited, strict=True))
+            / wall,
         }
         if self._processes is not None:
             cpu = self._processes.cpu() - self._cpu
             values |= {f"CPU us/{thing}": cpu / count / NS_PER_US, "contender busy": cpu / wall}
         return values
 
-
-def _kept_waiting(processes: Processes | None) -> int:
-    """Nanoseconds in which the instrument or the contender could have run, and something else did."""
-    own = waited(os.getpid())
-    return own + processes.kept_waiting() if processes else own
+    def _kept_waiting(self) -> tuple[int, int]:
+        """Nanoseconds in which the instrument, and the contender, could have run and did not."""
+        return waited(os.getpid()), self._processes.kept_waiting() if self._processes else 0
 
 
 def percentiles(what: str, nanoseconds: Iterable[int]) -> dict[str, float]:

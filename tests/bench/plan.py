@@ -25,7 +25,11 @@ RATES: Final = (10, 20, 50)
 
 
 def workloads(seconds: float) -> tuple[Workload, ...]:
-    """Every workload, each load lasting that long; the one that weighs open streams finds its contenders fresh."""
+    """Every workload, each load lasting that long.
+
+    Contenders are started anew where `relays` changes: before the crowd, which is weighed, and before the transfers,
+    whose peak is read.
+    """
     wide = CROWD + 2 * BROWSERS
     return (
         Streams("crowd", CROWD, RATES[:1], seconds, wide, weigh=True),
@@ -34,7 +38,7 @@ def workloads(seconds: float) -> tuple[Workload, ...]:
         Streams("one", 1, RATES[-1:], seconds, wide),
         Streams("bursts", 50, (4,), seconds, wide, burst=25),
         Calls(BROWSERS, seconds, wide),
-        Transfers(wide),
         Churn(BROWSERS, seconds, wide),
+        Transfers(SHIPPED_RELAYS),
         Stops(SHIPPED_RELAYS, 20, SHIPPED_CALLS, 0.015, SHIPPED_RELAYS),
     )

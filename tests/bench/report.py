@@ -28,10 +28,12 @@ MAIN = (
 _ASIDE = frozenset({"instrument busy", "contender busy", "disturbed", "events at once", "streams", "rate"})
 """What is measured to judge the measurement by; the JSON has it."""
 
-_DOUBTFUL = {
-    "disturbed": (0.05, "share of the time in which something else ran on the contender's core or the instrument's"),
+LUMPED = "events at once"
+
+DOUBTFUL = {
+    "disturbed": (0.05, "share of the time in which one of both was ready to run, and something else ran"),
     "instrument busy": (0.9, "share of the time in which the load generator was busy itself"),
-    "events at once": (1.2, "tokens that came in one piece, which makes each cheaper than it is"),
+    LUMPED: (1.2, "tokens that came in one piece, which makes each cheaper than it is"),
 }
 """What a measurement is doubted for: the metric, the most of it that does no harm, and what it is."""
 
@@ -85,12 +87,12 @@ def doubts_about(results: Results) -> list[str]:
     """Which figures say more about the machine than about a contender, and why."""
     doubts = []
     for cell in results.cells:
-        for metric, (limit, words) in _DOUBTFUL.items():
+        for metric, (limit, words) in DOUBTFUL.items():
             read = {who: results.figure(cell, metric, who) for who in results.contenders}
             over = [
                 f"{who} {digits(figure.median)}" for who, figure in read.items() if figure and figure.median > limit
             ]
-            if over and (metric != "events at once" or "at once" not in cell):
+            if over and (metric != LUMPED or "at once" not in cell):
                 doubts.append(f"{cell}: {words} ({', '.join(over)})")
     return doubts
 

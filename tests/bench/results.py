@@ -11,8 +11,8 @@ DIRECT = "direct"
 _ADDED = {"event p50 ms": "added p50 ms", "event p99 ms": "added p99 ms"}
 """What a proxy adds to the way without one, by what is measured of both."""
 
-_LEAST = 0.001
-"""Milliseconds that a proxy adds at least; what is less cannot be told from none, and not be divided by."""
+_LEAST = 0.05
+"""Milliseconds that a proxy is said to add at least: what is less cannot be told from none, and not be divided by."""
 
 
 @dataclass(frozen=True, slots=True)
