@@ -80,7 +80,7 @@ $(MADE): $(LOCK) pyproject.toml
 		{ echo "$(PYTHON) lacks venv; install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	@echo "Making the environment in $(VENV), as $(LOCK) pins it. This takes about a minute."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $(LOCK)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check
 	@touch $@
@@ -89,6 +89,6 @@ $(MADE): $(LOCK) pyproject.toml
 $(PEER): $(PEER_LOCK) $(MADE)
 	@echo "Making the environment of the Python proxy to compare with. This takes about a minute."
 	@$(BIN)/python -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(PEER_LOCK) || \
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $(PEER_LOCK) || \
 		echo "It cannot be installed here, and is left out." >&2
 	@touch $@
