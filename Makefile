@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
 MADE := $(VENV)/.made
+PEER_LOCK := requirements/mitmproxy.txt
+PEER := $(VENV)/mitmproxy/.made
 SCHEMA := config/stream-guard.schema.json
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
@@ -58,8 +60,9 @@ schema: $(MADE)  ## that the shipped JSON Schema is the code's
 	@$(BIN)/python -m proxy.config.schema | diff -u $(SCHEMA) - || \
 		{ echo "It is out of date: $(BIN)/python -m proxy.config.schema > $(SCHEMA)" >&2; exit 1; }
 
-bench: $(MADE)  ## measure what the proxy costs
-	@for bench in tests/bench/bench_*.py; do echo "Running $$bench."; $(BIN)/python $$bench || exit 1; done
+bench: $(MADE) $(PEER)  ## measure the proxy beside others; BENCH="--rounds 1" passes options on, such as --help
+	@echo "Measuring. This takes about twelve minutes, on a machine that does nothing else."
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 screenshots: $(MADE)  ## make the pictures of the status page again; it takes a minute
 	@echo "Taking deploy/images/*.png of the demo."
@@ -71,6 +74,7 @@ lock: $(MADE)  ## pin what pyproject.toml asks for; with UPGRADE=1, to the newes
 	@$(COMPILE) pyproject.toml --extra dev --extra uvloop --output-file $(LOCK) $(if $(UPGRADE),--upgrade)
 	@$(COMPILE) pyproject.toml --extra uvloop --constraint $(LOCK) --output-file requirements/run.txt
 	@echo hatchling | $(COMPILE) - --constraint $(LOCK) --output-file requirements/build.txt
+	@$(COMPILE) $(PEER_LOCK:.txt=.in) --output-file $(PEER_LOCK) $(if $(UPGRADE),--upgrade)
 
 clean:  ## remove the environment and what the tools left
 	@echo "Removing $(VENV), caches and reports."
@@ -84,7 +88,15 @@ $(MADE): $(LOCK) pyproject.toml
 		{ echo "$(PYTHON) lacks venv; install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	@echo "Making the environment in $(VENV), as $(LOCK) pins it. This takes about a minute."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $(LOCK)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check
+	@touch $@
+
+# What it is compared with pins versions that the project does not, so it has an environment of its own.
+$(PEER): $(PEER_LOCK) $(MADE)
+	@echo "Making the environment of the Python proxy to compare with. This takes about a minute."
+	@$(BIN)/python -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $(PEER_LOCK) || \
+		echo "It cannot be installed here, and is left out." >&2
 	@touch $@

@@ -1,0 +1,105 @@
+"""Many browsers that watch one turn each."""
+
+import asyncio
+import json
+import secrets
+from array import array
+from dataclasses import dataclass
+
+from tests.bench.backend import Backend
+from tests.bench.browser import Caller, Watcher
+from tests.bench.feeds import Feed
+from tests.bench.waiting import happens, share_out, together
+
+_AT_ONCE = 16
+"""How many browsers arrive at the same time."""
+
+_DELIVERY = 20.0
+"""Seconds in which all that was written has to have been read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn, and the browser that watches it."""
+
+    feed: Feed
+    watcher: Watcher
+
+
+class Crowd:
+    """Open streams, each of a session of its own.
+
+    Args:
+        port: Where they are opened.
+        backend: Whose they are.
+
+    Attributes:
+        turns: The streams.
+        delays: Nanoseconds that each token was under way; emptied by whoever measures.
+    """
+
+    def __init__(self, port: int, backend: Backend) -> None:
+        self.turns: list[Turn] = []
+        self.delays: array[int] = array("q")
+        self._port = port
+        self._backend = backend
+
+    async def arrive(self, streams: int) -> None:
+        """Start as many turns, and open their streams.
+
+        Raises:
+            BrokenError: one was refused.
+        """
+        callers = await together(Caller.connect(self._port) for _ in range(min(_AT_ONCE, streams)))
+        await share_out(streams, callers, self.join)
+        for caller in callers:
+            caller.close()
+
+    async def join(self, caller: Caller) -> Turn:
+        """One more turn, with a browser that has read its first event.
+
+        Raises:
+            BrokenError: it was refused.
+        """
+        body = b'{"session_id": "%b", "message": "Count, please."}' % secrets.token_hex(6).encode()
+        answer = await caller.ask("POST", "/api/chat/start", body)
+        feed = self._backend.feeds[json.loads(answer)["stream_id"]]
+        turn = Turn(feed, await Watcher.open(self._port, feed.stream_id, self.delays))
+        self.turns.append(turn)
+        return turn
+
+    @property
+    def feeds(self) -> list[Feed]:
+        """What the backend writes to."""
+        return [turn.feed for turn in self.turns]
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces the streams have come in so far."""
+        return sum(turn.watcher.reading.pieces for turn in self.turns)
+
+    @property
+    def faults(self) -> list[str]:
+        """What was wrong with the streams so far."""
+        return [
+            f"stream {number}: {fault}"
+            for number, turn in enumerate(self.turns)
+            for fault in turn.watcher.reading.faults
+        ]
+
+    async def read(self, tokens: int) -> bool:
+        """Wait until so many tokens have been read in all; whether they came."""
+        return await happens(lambda: len(self.delays) >= tokens, _DELIVERY)
+
+    async def finish(self) -> None:
+        """Let every turn come to its end, and read that."""
+        for turn in self.turns:
+            turn.feed.finish()
+        await self.conclude()
+
+    async def conclude(self) -> None:
+        """Wait until every stream is over, and compare it with what was written."""
+        await asyncio.wait([turn.watcher.ended for turn in self.turns], timeout=_DELIVERY)
+        for turn in self.turns:
+            turn.watcher.leave()
+            turn.watcher.reading.compare(turn.feed)
