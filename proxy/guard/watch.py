@@ -14,9 +14,6 @@ from proxy.guard.reporting import Report, failing_open
 from proxy.hermes import events
 from proxy.sse import Frame, Scanner
 
-_WORDS = "words"
-"""Stands in a report for the events of a turn's words that went by since the last one."""
-
 _REPORT_EVERY = 1.0
 """Seconds between two reports of words that go by."""
 
@@ -108,7 +105,8 @@ class ChatWatch:
         ownership: Told what is seen.
         live: Says how long a relay may go on without its terminal event, and an ending waits for the answer of a cancel
             under way.
-        report: Told the names of the events in each chunk that is passed on or added; knows which relay it is.
+        report: Told the names of the events that were looked at or added, and the count of all since it was told last;
+            knows which relay it is.
     """
 
     def __init__(self, stream_id: str, ownership: Ownership, live: Live, *, report: Report) -> None:
@@ -120,6 +118,7 @@ class ChatWatch:
         self._scanner = Scanner()
         self._session_id: str | None = None
         self._opened = self._last_event = self._reported = ownership.clock()
+        self._passed = 0  # events since then
 
     def passes(self, chunk: bytes, /) -> bool:
         """While its turn goes on in a session that is known, its words do; they are reported now and then."""
@@ -127,13 +126,14 @@ class ChatWatch:
             return False
         self._scanner.skip()
         self._last_event = self._ownership.clock()
+        self._passed += chunk.count(b"\n\n")
         if self._last_event >= self._reported + _REPORT_EVERY:
-            self._wrote([_WORDS])
+            self._wrote([])
         return True
 
     def _wrote(self, names: list[str]) -> None:
-        self._reported = self._last_event
-        self._report("relay_wrote", events=names)
+        passed, self._passed, self._reported = self._passed, 0, self._last_event
+        self._report("relay_wrote", events=names, count=passed + len(names))
 
     async def see(self, chunk: bytes, /) -> int | None:
         """Learns from the frames that end in `chunk`; cuts after a terminal event (P4: terminal last)."""

@@ -42,9 +42,9 @@ class History:
 
     def __call__(self, event: str, /, **fields: object) -> None:
         """See `proxy.guard.reporting.Report`."""
-        if event == "relay_wrote" and isinstance(events := fields.get("events"), list):
+        if event == "relay_wrote" and isinstance(count := fields.get("count"), int):
             self._advance()
-            self._counts[-1] += len(events)
+            self._counts[-1] += count
         elif event == "cancel_settled":
             took = fields.get("took")
             self._outcomes.append(Outcome(self._clock(), took if isinstance(took, float) else None))

@@ -181,9 +181,9 @@ class Metrics:
             self._hold.observe(waited)
 
     def _relay_wrote(self, fields: Fields) -> None:
-        events = fields.get("events")
-        if isinstance(events, list):
-            self._events.inc(len(events))
+        count = fields.get("count")
+        if isinstance(count, int):
+            self._events.inc(count)
 
     def _upstream_closed(self, fields: Fields) -> None:
         match fields:

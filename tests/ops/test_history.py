@@ -22,9 +22,9 @@ def test_it_begins_with_nothing() -> None:
 def test_events_are_counted_by_step() -> None:
     clock = Clock()
     history = History(clock)
-    history("relay_wrote", events=["token", "token"])
+    history("relay_wrote", events=["token", "token"], count=2)
     clock.now += STEP
-    history("relay_wrote", events=["done"])
+    history("relay_wrote", events=["done"], count=1)
     clock.now += 2 * STEP
 
     assert history.events()[-4:] == (2, 1, 0, 0)
@@ -34,7 +34,7 @@ def test_events_are_counted_by_step() -> None:
 def test_the_oldest_steps_are_forgotten() -> None:
     clock = Clock()
     history = History(clock)
-    history("relay_wrote", events=["token"])
+    history("relay_wrote", events=["token"], count=1)
     clock.now += SPAN - STEP
     assert history.events()[0] == 1
     clock.now += STEP

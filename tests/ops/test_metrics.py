@@ -134,7 +134,7 @@ def test_one_that_came_to_its_end_is_no_orphan(scraped: Scraped, why: str) -> No
 def test_relays_are_counted_while_they_are_open(scraped: Scraped) -> None:
     scraped.report("relay_opened", call="OpenStream")
     scraped.report("relay_opened", call="EventStream")
-    scraped.report("relay_wrote", events=["token", "done"])
+    scraped.report("relay_wrote", events=["token", "done"], count=2)
     scraped.report("relay_ended", why="terminal event")
 
     assert scraped.value("relays") == 1

@@ -147,7 +147,7 @@ async def test_a_turn_that_somebody_watches_needs_no_asking(guard: "Guard", oper
 
 
 async def test_the_last_minutes_are_told_in_steps(guard: "Guard", operator: "Operator") -> None:
-    guard.report("relay_wrote", relay="r-1", stream=STREAM, events=["token", "token"])
+    guard.report("relay_wrote", relay="r-1", stream=STREAM, events=["token", "token"], count=2)
     guard.report("cancel_settled", cancel="c-1", stream=STREAM, took=0.12, missing=[])
     guard.now += 1
 
