@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http import HttpVersion10
-from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
+from aiohttp.web_protocol import _ErrInfo
 
 from proxy.http.crowd import Welcome
 from proxy.http.cutting import Cutter
 from proxy.http.errors import ProxyError, RequestTimeoutError
+from proxy.http.parser import RequestParser
 from proxy.http.response import error_answer, whole
 from proxy.http.sockets import give_up_after, peer_hung_up, reset_on_close
 from proxy.http.strictness import refusal
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
-    from aiohttp.http import HttpRequestParser, RawRequestMessage
-    from aiohttp.streams import StreamReader
+    from aiohttp.http import HttpRequestParser
 
     from proxy.http.request import Request
     from proxy.http.rules import Rules
@@ -59,7 +59,7 @@ class Downstream(web.RequestHandler):
 
     def __init__(self, server: Server, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
         super().__init__(server, loop=loop, **kwargs)
-        parser = _RequestParser(cast("HttpRequestParser", self._parser), self._read_no_more)
+        parser = RequestParser(cast("HttpRequestParser", self._parser), self._read_no_more)
         self._parser = cast("HttpRequestParser", parser)
         self.server = server
         self.peer = ""
@@ -259,37 +259,3 @@ class Downstream(web.RequestHandler):
             self.abort()
         else:
             self._watch = self._loop.call_later(LOOK_AGAIN, self._look)
-
-
-class _RequestParser:
-    """aiohttp's C parser, in front of which no error goes unheard.
-
-    The parser forgets the body under way when it fails, and its reader waits for ever; and not
-    everything it raises is an HTTP error, so the connection would die without an answer.
-    """
-
-    def __init__(self, parser: HttpRequestParser, broken: Callable[[], None]) -> None:
-        self._parser = parser
-        self._broken = broken
-        self._body: StreamReader | None = None
-        self.pause_reading = parser.pause_reading
-        self.message_consumed = parser.message_consumed
-        self.set_upgraded = parser.set_upgraded
-
-    def feed_data(self, data: bytes) -> tuple[Sequence[tuple[RawRequestMessage, StreamReader]], bool, bytes]:
-        try:
-            messages, upgraded, tail = self._parser.feed_data(data)
-        except HttpProcessingError:
-            self._break_off()
-            raise
-        except Exception as error:  # yarl's IndexError for "http://[]a@", say
-            self._break_off()
-            raise BadHttpMessage(str(error)) from error
-        if messages:
-            self._body = messages[-1][1]
-        return messages, upgraded, tail
-
-    def _break_off(self) -> None:
-        if self._body is not None and not self._body.is_eof():
-            self._body.set_exception(RequestPayloadError("malformed"))  # the parser's own words show what it read
-            self._broken()

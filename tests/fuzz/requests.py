@@ -14,7 +14,6 @@ from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from proxy.http.cutting import MOST, Cutter
-from proxy.http.downstream import _RequestParser
 from proxy.http.errors import BrowserError
 from proxy.http.headers import (
     FORWARDED,
@@ -30,6 +29,7 @@ from proxy.http.headers import (
     with_content_length,
     with_host,
 )
+from proxy.http.parser import RequestParser
 from proxy.http.request import split_target
 from proxy.http.strictness import MAX_FIELD, MAX_HEADERS, MAX_TARGET, check_request, refusal
 from tests.fuzz.hermes import HermesReader
@@ -124,8 +124,8 @@ def _split(message: RawRequestMessage) -> tuple[bytes | None, bytes]:
     return split_target(message.path.encode("utf-8", "surrogateescape"))
 
 
-def _parser() -> _RequestParser:
-    return _RequestParser(
+def _parser() -> RequestParser:
+    return RequestParser(
         HttpRequestParser(
             BaseProtocol(LOOP),
             LOOP,
