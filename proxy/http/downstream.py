@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
+from aiohttp.http import HttpVersion10
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
@@ -213,13 +214,14 @@ class Downstream(web.RequestHandler):
 
         Raises:
             ConnectionResetError: there is nobody to tell, or a head has gone out already: the
-                connection is aborted, so that a truncated body does not look whole.
+                connection ends with what was written, whose framing says that more was to come.
         """
         error = self._explain(request, exc)
         cast("Request", request).account.fail(exc, error)
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
-            self.abort()
-            raise ConnectionResetError("aborted, since the response cannot be completed")
+            if isinstance(exc, ConnectionError) or request.version == HttpVersion10:
+                self.abort()  # in HTTP/1.0 only a reset tells it from the end (RFC 9112 §6.3)
+            raise ConnectionResetError("ended, since the response cannot be completed")
         if isinstance(error, RequestTimeoutError):
             self._lingering_time = 0.0  # nothing comes that reading on would clear away
         response = whole(error_answer(error))

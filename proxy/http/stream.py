@@ -72,7 +72,7 @@ class ResponseStream:
         return arrived and (self._sender is None or _succeeded(self._sender))
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes, codings of content undone by nobody.
+        """The body as it comes, codings of content undone by nobody; all that came of one that broke off.
 
         Raises:
             BackendBrokenError: it broke off before its end.
@@ -85,6 +85,9 @@ class ResponseStream:
         except TimeoutError:
             raise BackendTooSlowError("The backend stopped in the middle of its answer.") from None
         except BROKEN as error:
+            # aiohttp tells of the end first, and would never hand out what arrived ahead of it.
+            if arrived := self._content._read_nowait(-1):  # noqa: SLF001 - see above
+                yield arrived
             raise BackendBrokenError("The backend's answer broke off.") from error
 
     def follow(self, sink: Sink) -> None:
