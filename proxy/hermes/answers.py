@@ -13,6 +13,9 @@ _OK = 200
 _CONFLICT = 409
 _NOT_FOUND = 404
 
+_AGES = 1e12
+"""Seconds that no process has run for: JSON can spell numbers that cannot be reckoned with."""
+
 _ENDINGS = {
     "completed": Ending.FINISHED,
     "tool_limit_reached": Ending.FINISHED,
@@ -91,7 +94,7 @@ def read_server_start(status: int, body: bytes, now: float) -> float | None:
     Every release tells its uptime; a few hundredths of a second between two readings are rounding.
     """
     uptime = _object(body).get("uptime_seconds") if status == _OK else None
-    if isinstance(uptime, bool) or not isinstance(uptime, int | float):
+    if isinstance(uptime, bool) or not isinstance(uptime, int | float) or not -_AGES < uptime < _AGES:
         return None
     return now - uptime
 
@@ -172,7 +175,8 @@ def refused_cancel(body: bytes, reason: Ending) -> bytes:
 
 
 def _dump(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, indent=2, ensure_ascii=False).encode()
+    # Half a surrogate pair, which JSON can escape and UTF-8 cannot spell, is escaped again.
+    return json.dumps(fields, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -126,6 +126,15 @@ def test_a_refused_cancel_keeps_what_the_backend_said() -> None:
     }
 
 
+@pytest.mark.parametrize("half", [r"\ud800", r"\udfff x"])
+def test_half_a_surrogate_pair_goes_on_as_it_came(half: str) -> None:
+    """JSON can escape one (RFC 8259 section 8.2), and UTF-8 cannot spell it."""
+    said = json.loads(f'"{half}"')
+    refused = refused_cancel(b'{"cancelled": true, "title": "%b"}' % half.encode(), Ending.FINISHED)
+    assert json.loads(refused)["title"] == said
+    assert json.loads(stale_cancel("x", Ending.LOST, said))["active_stream_id"] == said
+
+
 # -- status ---------------------------------------------------------------------------------------
 
 
@@ -184,6 +193,11 @@ def test_when_the_backend_began(uptime: float) -> None:
 @pytest.mark.parametrize("uptime", [None, "2", True, [2]])
 def test_an_uptime_that_is_no_number(uptime: object) -> None:
     assert read_server_start(200, answer(uptime_seconds=uptime), 10) is None
+
+
+@pytest.mark.parametrize("uptime", [b"9" * 400, b"1e999", b"-1e999", b"NaN"])
+def test_an_uptime_that_nobody_can_count(uptime: bytes) -> None:
+    assert read_server_start(200, b'{"uptime_seconds": %b}' % uptime, 10) is None
 
 
 def test_health_that_is_not_well_says_no_uptime() -> None:
