@@ -14,7 +14,7 @@ BROWSER := $(shell command -v chromium || command -v chromium-browser || command
 LEFT_OUT := $(if $(BROWSER)$(CI),,tests/browser)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check lint types imports floors schema bench screenshots lock clean
+.PHONY: help venv run test fuzz check lint types imports floors schema bench screenshots lock clean
 
 help:  ## list this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ run: $(MADE)  ## try it: an embedded Hermes, the proxy in front of it, and a pag
 test: $(MADE)  ## run every test, and measure how much of proxy/ they cover
 	@echo "Running the tests$(if $(LEFT_OUT), without $(LEFT_OUT): there is no Chromium here)."
 	@$(BIN)/pytest --cov $(LEFT_OUT:%=--ignore=%)
+
+fuzz: $(MADE)  ## try random inputs on whatever reads what strangers send; SECONDS=60 in all
+	@$(BIN)/python -m tests.fuzz.run $(SECONDS)
 
 check: lint types imports floors schema  ## all that has to hold besides: lint, types, imports, floors, schema
 
@@ -71,7 +74,7 @@ lock: $(MADE)  ## pin what pyproject.toml asks for; with UPGRADE=1, to the newes
 
 clean:  ## remove the environment and what the tools left
 	@echo "Removing $(VENV), caches and reports."
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* htmlcov build dist
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .fuzz .coverage* htmlcov build dist
 	@find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE): $(LOCK) pyproject.toml
