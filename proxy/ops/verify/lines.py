@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+_COUNTABLE = 1e15
+"""Below which every number is: JSON can spell some that cannot be reckoned with."""
+
 
 class TraceError(Exception):
     """A line that no trace has.
@@ -148,4 +151,4 @@ class Place:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _COUNTABLE
