@@ -43,7 +43,14 @@ def socket_path(path: Path) -> Path:
     return path
 
 
+def _nameable(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("should be a path without NUL")
+    return path
+
+
 def _readable(path: Path) -> Path:
+    _nameable(path)
     try:
         path.open("rb").close()
     except OSError as error:
@@ -91,6 +98,7 @@ def _token_file(path: Path) -> Path:
     return path
 
 
+WritableFile = Annotated[Path, AfterValidator(_nameable)]
 ReadableFile = Annotated[Path, AfterValidator(_readable), WithJsonSchema({"type": "string"})]
 CertificateFile = Annotated[Path, AfterValidator(_certificates), WithJsonSchema({"type": "string"})]
 TokenFile = Annotated[Path, AfterValidator(_token_file), WithJsonSchema({"type": "string"})]

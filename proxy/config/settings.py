@@ -4,7 +4,6 @@ The text under a setting is its description in the JSON Schema, and what an edit
 """
 
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -15,6 +14,7 @@ from proxy.config.files import (
     ReadableFile,
     SocketPath,
     TokenFile,
+    WritableFile,
     check_certificate_pair,
     check_token,
     read_token,
@@ -306,7 +306,7 @@ class LogSettings(_Section):
 class TraceSettings(_Section):
     """A record of what matters to the promises P1-P10; ``hermes-stream-guard verify`` checks them on it."""
 
-    path: Path | None = None
+    path: WritableFile | None = None
     """File to write it to, one JSON object a line, on a local disk; null writes none. It holds the
     ids of sessions and streams, so only its owner may read it."""
 

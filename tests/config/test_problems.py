@@ -134,3 +134,10 @@ def test_a_token_that_cannot_be_used_is_not_repeated(tmp_path: Path, token: str)
     text = _complaint(tmp_path, "", STREAM_GUARD__ADMIN__TOKEN=token)
     assert text.startswith("STREAM_GUARD__ADMIN__TOKEN: admin.token should be ")
     assert token.strip("[]{}: 1") not in text
+
+
+@pytest.mark.parametrize("setting", ["trace: {path: ", "listen: {tls: {key: /dev/null, cert: ", "upstream: {ca: "])
+def test_no_file_is_named_by_nul(tmp_path: Path, setting: str) -> None:
+    """The system would refuse it later, with a ValueError of its own."""
+    complaint = _complaint(tmp_path, setting + r'"a\0b"' + "}" * setting.count("{"))
+    assert complaint.endswith(" should be a path without NUL")
