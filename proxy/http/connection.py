@@ -36,6 +36,13 @@ Data: TypeAlias = "Callable[[bytes], None]"
 Ended: TypeAlias = "Callable[[BaseException | None], None]"
 
 
+def arrived(content: StreamReader) -> bytes:
+    """What has arrived of a body and was not read yet, though it broke off behind that."""
+    if content.exception() is None:
+        return content.read_nowait()
+    return content._read_nowait(-1)  # noqa: SLF001 - everything else raises the exception first
+
+
 class _Follower:
     """Hands a body on as it arrives, until it is left."""
 
@@ -54,7 +61,7 @@ class _Follower:
             return
         self._is_handing = True
         try:
-            while not self.is_left and self._content.exception() is None and (chunk := self._content.read_nowait()):
+            while not self.is_left and (chunk := arrived(self._content)):
                 self._data(chunk)
         finally:
             self._is_handing = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from aiohttp.client_exceptions import ClientError
 from aiohttp.http_exceptions import HttpProcessingError
 
+from proxy.http.connection import arrived
 from proxy.http.errors import BackendBrokenError, BackendTooSlowError
 
 if TYPE_CHECKING:
@@ -85,9 +86,8 @@ class ResponseStream:
         except TimeoutError:
             raise BackendTooSlowError("The backend stopped in the middle of its answer.") from None
         except BROKEN as error:
-            # aiohttp tells of the end first, and would never hand out what arrived ahead of it.
-            if arrived := self._content._read_nowait(-1):  # noqa: SLF001 - see above
-                yield arrived
+            if last := arrived(self._content):
+                yield last
             raise BackendBrokenError("The backend's answer broke off.") from error
 
     def follow(self, sink: Sink) -> None:
