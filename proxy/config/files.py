@@ -91,8 +91,9 @@ def check_token(token: str) -> str:
 
 
 def _token_file(path: Path) -> Path:
+    _readable(path)
     try:
-        read_token(_readable(path))
+        read_token(path)
     except ValueError as error:
         raise ValueError(f'names "{path}", whose token {error}') from error
     return path

@@ -21,6 +21,13 @@ LAST_WORDS = 65_536
 """Bytes looked for behind a broken connection: an error answer, not a download."""
 
 
+def arrived(content: StreamReader) -> bytes:
+    """What has arrived of a body and was not read yet, though it broke off behind that."""
+    if content.exception() is None:
+        return content.read_nowait()
+    return content._read_nowait(-1)  # noqa: SLF001 - everything else raises the exception first
+
+
 class Follower(Protocol):
     """Hands a body on until its end, or until it is left."""
 
@@ -55,7 +62,7 @@ class Framed:
             return
         self._is_handing = True
         try:
-            while not self._is_left and self._content.exception() is None and (chunk := self._content.read_nowait()):
+            while not self._is_left and (chunk := arrived(self._content)):
                 self._data(chunk)
         finally:
             self._is_handing = False

@@ -9,6 +9,7 @@ from aiohttp.client_exceptions import ClientError
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.http.errors import BackendBrokenError, BackendTooSlowError
+from proxy.http.following import arrived
 from proxy.http.headers import content_length, values
 
 if TYPE_CHECKING:
@@ -86,9 +87,8 @@ class ResponseStream:
         except TimeoutError:
             raise BackendTooSlowError("The backend stopped in the middle of its answer.") from None
         except BROKEN as error:
-            # aiohttp tells of the end first, and would never hand out what arrived ahead of it.
-            if arrived := self._content._read_nowait(-1):  # noqa: SLF001 - see above
-                yield arrived
+            if last := arrived(self._content):
+                yield last
             raise BackendBrokenError("The backend's answer broke off.") from error
 
     def follow(self, sink: Sink) -> None:

@@ -20,6 +20,7 @@ from proxy.hermes.contract import (
     classify,
     session_of_start,
 )
+from proxy.hermes.precautions import Precaution, precautions
 from proxy.http.message import Body
 from tests.fuzz.hermes import HermesReader
 
@@ -35,6 +36,14 @@ NAMED = {
 }
 """Each call that names something: its path, and where it does."""
 
+OWN_PAGE_GETS = {
+    "/api/approval/inject_test",
+    "/api/clarify/inject_test",
+    "/api/chat/cancel",
+    "/api/background/status",
+}
+LOGINS = {"/api/auth/login", "/api/auth/passkey/login"}
+
 STARTS = {"/api/chat/start": True, "/api/goal": True, "/api/btw": False, "/api/background": False}
 
 
@@ -45,6 +54,7 @@ def check_call(data: bytes) -> None:
     if not target or not VISIBLE.issuperset(target):
         return
     path, query = _as_hermes_reads(method, target)
+    _check_precautions(method, target, path)
     assert isinstance(call, Start) == (method == "POST" and path in STARTS)
     if isinstance(call, Start):
         assert call.takes_turn == STARTS[path]
@@ -52,6 +62,17 @@ def check_call(data: bytes) -> None:
         assert isinstance(call, kind) == (method == "GET" and path == called)
         if isinstance(call, kind):
             assert call == kind(query.get(name, [""])[0])
+
+
+def _check_precautions(method: str, target: bytes, path: str) -> None:
+    """No spelling of a call gets past the gate."""
+    asked = precautions(method, target.decode("latin-1"))
+    if method == "GET":
+        assert (Precaution.OWN_PAGE in asked) == (path in OWN_PAGE_GETS)
+        assert Precaution.HOST in asked or not path.endswith("/inject_test") or path not in OWN_PAGE_GETS
+    else:
+        assert (Precaution.LOGIN in asked) == (path in LOGINS)
+        assert Precaution.NETWORK in asked or not path.startswith("/api/terminal/")
 
 
 def _as_hermes_reads(method: str, target: bytes) -> tuple[str, dict[str, list[str]]]:

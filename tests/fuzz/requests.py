@@ -20,6 +20,7 @@ from proxy.http.headers import (
     HOP_BY_HOP,
     UNLISTABLE,
     RawHeaders,
+    certain_address,
     client_address,
     content_length,
     end_to_end,
@@ -30,6 +31,7 @@ from proxy.http.headers import (
     with_host,
 )
 from proxy.http.parser import RequestParser
+from proxy.http.provenance import is_cross_site
 from proxy.http.request import split_target
 from proxy.http.strictness import MAX_FIELD, MAX_HEADERS, MAX_TARGET, check_request, refusal
 from tests.fuzz.hermes import HermesReader
@@ -125,18 +127,16 @@ def _split(message: RawRequestMessage) -> tuple[bytes | None, bytes]:
 
 
 def _parser() -> RequestParser:
-    return RequestParser(
-        HttpRequestParser(
-            BaseProtocol(LOOP),
-            LOOP,
-            UNPAUSED,
-            max_line_size=MAX_TARGET,
-            max_field_size=MAX_FIELD,
-            max_headers=MAX_HEADERS,
-            auto_decompress=False,
-        ),
-        broken=lambda: None,
+    parser = HttpRequestParser(
+        BaseProtocol(LOOP),
+        LOOP,
+        UNPAUSED,
+        max_line_size=MAX_TARGET,
+        max_field_size=MAX_FIELD,
+        max_headers=MAX_HEADERS,
+        auto_decompress=False,
     )
+    return RequestParser(parser, broken=lambda: None)
 
 
 def _check_as_hermes_reads(message: RawRequestMessage) -> None:
@@ -161,6 +161,7 @@ def _check_as_hermes_reads(message: RawRequestMessage) -> None:
 
 PEERS = ("8.8.8.8", "127.0.0.1", "::1", "", "fe80::1%eth0", "somewhere")
 TRUSTED = (ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("10.0.0.0/8"))
+STRANGERS = frozenset({"8.8.8.8", "somewhere"})
 FORBIDDEN = frozenset(b"\r\n\0")
 
 
@@ -191,7 +192,7 @@ def _check_forwarded(headers: RawHeaders, peer: str) -> None:
     assert chain.endswith((peer or "127.0.0.1").encode())
     assert not values(sent, b"expect")
     assert len(values(sent, b"host")) == len(values(headers, b"host"))
-    if peer in {"8.8.8.8", "somewhere"}:
+    if peer in STRANGERS:
         own = [name.lower() for name, _ in sent if name.lower() in FORWARDED]
         assert len(own) == len(set(own)) <= 3
         assert chain == peer.encode()
@@ -202,6 +203,10 @@ def _check_client(headers: RawHeaders, peer: str) -> None:
     client = client_address(headers, peer=peer, trusted=TRUSTED)
     assert client_address(headers, peer=peer) == (peer or "127.0.0.1")
     assert client == peer or ip_address(client)
+    certain = certain_address(headers, peer=peer, trusted=TRUSTED)
+    assert certain is None or not values(headers, b"x-forwarded-for") or peer not in STRANGERS
+    assert certain in {None, ip_address(client)} if client != "somewhere" else certain is None
+    assert is_cross_site(headers) in {True, False}
 
 
 def _check_serialized(headers: RawHeaders) -> None:

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 SECONDS: Final = 60
 """For all of them together, unless the command says otherwise."""
 
-LONGEST: Final = 4096
+LONGEST: Final = 8192
 """Bytes of an input."""
+
+SLOW: Final = 10
+"""Seconds that no input may take, and that a process has to begin and end in."""
 
 FOUND: Final = Path(".fuzz")
 FUZZING: Final = "--fuzz"
@@ -48,10 +51,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _fuzz_apart(name: str, seconds: int) -> bool:
-    """Whether a process that fuzzes one target found nothing."""
+    """Whether a process that fuzzes one target found nothing, and came to an end."""
     sys.stderr.write(f"Fuzzing {name} for {seconds} s.\n")
     command = [sys.executable, "-m", "tests.fuzz.run", FUZZING, name, str(seconds)]
-    return subprocess.run(command, check=False).returncode == 0  # noqa: S603 - this very file
+    try:
+        return subprocess.run(command, check=False, timeout=seconds + 3 * SLOW).returncode == 0  # noqa: S603 - this file
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def fuzz(name: str, seconds: int) -> None:
@@ -76,6 +82,7 @@ def _by_atheris(name: str, seconds: int) -> None:
         words.write_text("".join(f'"{_escaped(word)}"\n' for word in target.words if len(word) < LONGEST))
         learned.mkdir()
         flags = [
+            f"-timeout={SLOW}",
             f"-max_total_time={seconds}",
             f"-max_len={LONGEST}",
             f"-dict={words}",

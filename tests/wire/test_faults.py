@@ -159,3 +159,4 @@ async def test_bug_in_a_handler_is_500_in_json(start: Start, caplog: pytest.LogC
     await browser.send(GET)
     assert await failed(browser) == (500, "internal_error")
     assert "ZeroDivisionError" in caplog.text
+    caplog.clear()

@@ -134,7 +134,7 @@ async def test_a_browser_that_leaves_in_mid_upload_is_told_as_499(
 
 
 async def test_a_browser_that_leaves_before_an_error_is_told_as_499(
-    start: Start, told: Told, observer: Observer
+    start: Start, told: Told, observer: Observer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail_late(request: Request, _upstream: Upstream) -> web.StreamResponse:
         request.downstream.abort()
@@ -144,6 +144,7 @@ async def test_a_browser_that_leaves_before_an_error_is_told_as_499(
     browser = await proxied.browser()
     await browser.send(GET)
     assert (await told.of("request_ended"))["status"] == 499
+    caplog.clear()
 
 
 async def test_an_answer_that_was_written_wholly_is_not_499(
@@ -191,7 +192,9 @@ async def test_a_backend_that_is_not_there_is_told_by_its_code(start: Start, tol
     assert ended["sent"] > 0
 
 
-async def test_a_mistake_of_the_proxys_is_told_as_its_own(start: Start, told: Told, observer: Observer) -> None:
+async def test_a_mistake_of_the_proxys_is_told_as_its_own(
+    start: Start, told: Told, observer: Observer, caplog: pytest.LogCaptureFixture
+) -> None:
     async def mistaken(_request: Request, _upstream: Upstream) -> web.StreamResponse:
         raise ZeroDivisionError
 
@@ -201,6 +204,7 @@ async def test_a_mistake_of_the_proxys_is_told_as_its_own(start: Start, told: To
     await browser.rest()
     ended = await told.of("request_ended")
     assert (ended["status"], ended["ended_by"], ended["error"]) == (500, "proxy", "internal_error")
+    caplog.clear()
 
 
 async def test_what_cannot_be_parsed_is_told_of_without_method_and_path(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.http.errors import BackendBrokenError
 from proxy.http.lanes import Lane
+from proxy.http.message import RequestHead
 from tests.wire.conftest import PATIENCE, Wire
 from tests.wire.messages import OK, answered, asked_with, get, post
 
@@ -140,6 +142,57 @@ async def test_what_a_backend_said_before_it_broke_off_still_arrives(
     rest = await browser.rest()
     assert not browser.was_reset
     assert (rest if framing == "length" else dechunked(rest)) == said
+
+
+class Heard:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.said = b""
+        self.over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    def data(self, chunk: bytes) -> None:
+        self.said += chunk
+
+    def ended(self, error: Exception | None) -> None:
+        self.over.set_result(error)
+
+
+async def followed(proxied: Proxied, backend: Listener, *said: bytes) -> tuple[bytes, Exception | None]:
+    """What a follower heard of an answer, and how it ended; each part of it comes in a read of its own."""
+    heard, begun = Heard(), asyncio.Event()
+
+    async def follow() -> Exception | None:
+        async with proxied.upstream.request(RequestHead("GET", b"/", ((b"Host", b"h"),)), Lane.RELAYS) as stream:
+            stream.follow(heard)
+            begun.set()
+            return await heard.over
+
+    following = asyncio.create_task(follow())
+    asked = await backend.accept()
+    await asked.head()
+    for part in said:
+        await asked.send(part)
+        await begun.wait()
+    error = await following
+    return heard.said, error
+
+
+BROKEN_OFF = LINE + b"Transfer-Encoding: chunked\r\n\r\n", b"3\r\nabc\r\nnonsense\r\n"
+
+
+@pytest.mark.parametrize("said", [(b"".join(BROKEN_OFF),), BROKEN_OFF], ids=["with the head", "later"])
+async def test_a_follower_hears_what_came_in_the_read_in_which_it_broke_off(
+    proxied: Proxied, backend: Listener, said: tuple[bytes, ...]
+) -> None:
+    heard, error = await followed(proxied, backend, *said)
+    assert isinstance(error, BackendBrokenError)
+    assert heard == b"abc"
+
+
+@pytest.mark.parametrize("said", [b"Content-Length: 0\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])
+async def test_a_follower_hears_the_end_of_nothing(proxied: Proxied, backend: Listener, said: bytes) -> None:
+    assert await followed(proxied, backend, LINE + said) == (b"", None)
 
 
 def dechunked(body: bytes) -> bytes:
