@@ -9,6 +9,7 @@ PEER_LOCK := requirements/mitmproxy.txt
 PEER := $(VENV)/mitmproxy/.made
 SCHEMA := config/stream-guard.schema.json
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-strip-extras \
 	--custom-compile-command "make lock"
 
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)

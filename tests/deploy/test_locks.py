@@ -1,7 +1,8 @@
-"""requirements/run.txt and build.txt, of which the image is made: what is tested is what runs."""
+"""The lock files: what is tested is what runs, and what a checkout is made of can be installed."""
 
 import re
 import tomllib
+from importlib.metadata import distributions
 
 import pytest
 
@@ -9,6 +10,7 @@ from tests.deploy.conftest import DEPLOY
 
 REQUIREMENTS = DEPLOY.parent / "requirements"
 NAME = re.compile(r"[\w.-]+")
+EXTRAS = re.compile(r"(?P<name>[\w.-]+)\[[\w,-]+\](?=[^;]*$)")  # asked for whatever the environment
 
 
 def pinned(file: str) -> dict[str, str]:
@@ -32,3 +34,12 @@ def test_image_has_what_the_project_asks_for() -> None:
     for file, wanted in (("run.txt", run), ("build.txt", project["build-system"]["requires"])):
         names = {NAME.match(requirement).group().lower() for requirement in wanted}  # type: ignore[union-attr]
         assert names <= {name.lower() for name in pinned(file)}
+
+
+def test_extras_are_pinned_as_they_are_asked_for() -> None:
+    """Otherwise pip takes the newest release for them, and refuses it since it has no hash here."""
+    pins = pinned("dev.txt")
+    names = {NAME.match(pin).group() for pin in pins}  # type: ignore[union-attr]
+    asked = [EXTRAS.match(text) for found in distributions() for text in found.requires or ()]
+    wanted = {each.group() for each in asked if each and each["name"] in names}
+    assert wanted <= pins.keys()
