@@ -67,10 +67,6 @@ class Processes:
         said = self._output.read_text(errors="replace")[-2000:]
         raise StartError(f"{self._program} does not listen on port {port}; it said: {said}")
 
-    @property
-    def running(self) -> bool:
-        return self._root.poll() is None
-
     def cpu(self) -> int:
         """Nanoseconds of processor time so far, those of threads that have ended included."""
         return sum(time.clock_gettime_ns(_cpu_clock(pid)) for pid in self._tree())

@@ -19,8 +19,6 @@ from tests.bench.workloads.stops import Stops
 from tests.bench.workloads.streams import Streams
 from tests.bench.workloads.transfers import Transfers
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="costs are read from Linux' /proc")
-
 BY_NAME = {contender.name: contender for contender in CONTENDERS}
 SMALL = 8
 
