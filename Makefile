@@ -17,7 +17,7 @@ BROWSER := $(shell command -v chromium || command -v chromium-browser || command
 LEFT_OUT := $(if $(BROWSER)$(CI),,tests/browser)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test fuzz check lint types imports floors schema bench screenshots lock clean
+.PHONY: help venv run test fuzz check lint types imports floors schema bench chaos screenshots lock clean
 
 help:  ## list this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,12 @@ schema: $(MADE)  ## that the shipped JSON Schema is the code's
 bench: $(MADE) $(PEER)  ## measure the proxy beside others; BENCH="--rounds 1" passes options on, such as --help
 	@echo "Measuring. This takes about twelve minutes, on a machine that does nothing else."
 	@$(BIN)/python -m tests.bench $(BENCH)
+
+# Each release on each event loop has a storm of its own.
+chaos: export CHAOS_SECONDS ?= 60
+chaos: $(MADE)  ## minutes of faults, frozen and killed processes, thousands of browsers; CHAOS_SEED=… for the same again
+	@echo "Running tests/chaos, with storms of $(CHAOS_SECONDS) s. This takes about ten minutes."
+	@$(BIN)/pytest -q tests/chaos
 
 screenshots: $(MADE)  ## make the pictures of the status page again; it takes a minute
 	@echo "Taking deploy/images/*.png of the demo."

@@ -186,13 +186,13 @@ class ChatWatch:
         return None
 
     async def ending(self, overdue: Due | None, /) -> bytes:
-        """A synthesized terminal event, where one is due and a half-written frame is not in its way."""
+        """A synthesized terminal event, where one is due, behind whatever frame was left half-written (P5)."""
         with failing_open(self._report, "ending a relay"):
             ending = overdue.ending if overdue else await self._ending_at_eof()
-            if ending is not None and self._scanner.at_boundary:
+            if ending is not None:
                 event, frame = events.synthesize(ending, self._session_id)
                 self._wrote([event])
-                return frame
+                return frame if self._scanner.at_boundary else events.abandon() + frame
         return b""
 
     async def _ending_at_eof(self) -> Ending | None:

@@ -8,6 +8,8 @@ from typing import Any
 from proxy.core.records import Ending
 
 SYNTHESIZED_BY = "stream-guard"
+UNHEARD = "stream-guard-abandoned"
+"""An event's name that no page listens for."""
 
 _TERMINAL = {
     "stream_end": Ending.FINISHED,
@@ -94,6 +96,11 @@ def session_in(data: bytes) -> str | None:
     """The session that an event's data names, as several of Hermes' events do."""
     session_id = _fields(data).get("session_id")
     return session_id if isinstance(session_id, str) and session_id else None
+
+
+def abandon() -> bytes:
+    """What makes a half-written frame one that no page listens for: its last name counts (WHATWG HTML §9.2.6)."""
+    return f"\nevent: {UNHEARD}\n\n".encode()
 
 
 def synthesize(ending: Ending, session_id: str | None) -> tuple[str, bytes]:

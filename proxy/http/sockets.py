@@ -57,8 +57,11 @@ def reset_on_close(transport: asyncio.BaseTransport) -> None:
     A FIN would be the proper end of a body without framing, whole or not (RFC 9112 §6.3), and it
     queues behind everything the peer has not read yet.
     """
-    with suppress(OSError):  # it may be closed already
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:  # it is closed already; uvloop would raise a ValueError
+        return
+    with suppress(OSError):  # the peer may be gone already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def unread_bytes(transport: asyncio.BaseTransport, limit: int) -> bytes:

@@ -1,8 +1,6 @@
 """The process as its service manager meets it: signals, readiness, reloads and upgrades, on both event loops."""
 
 import asyncio
-import contextlib
-import json
 import os
 import signal
 import socket
@@ -15,53 +13,11 @@ import pytest
 
 from proxy.demo import Backend
 from tests.support.lab import FAST, PATIENCE, Browser
+from tests.support.processes import ON_ASYNCIO, ON_UVLOOP, Process
 
-STARTING = 30.0
-"""Seconds in which a process has begun, on however busy a machine."""
-
-ON_ASYNCIO = "import sys; sys.modules['uvloop'] = None; from proxy.cli import main; main()"
-ON_UVLOOP = "from proxy.cli import main; main()"
 AS_SYSTEMD_DOES = (
     "import os; os.dup2({}, 3); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='public')"
 )
-
-
-class Process:
-    """The command ``serve`` in a process of its own."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.said: list[str] = []
-        self._heard = asyncio.Event()
-        self.reading = asyncio.create_task(self._read())
-
-    @property
-    def url(self) -> str:
-        return next(line.rpartition(" on ")[2] for line in self.said if line.startswith("guarding "))
-
-    def logged(self, event: str) -> list[dict[str, object]]:
-        """What it logged of that name."""
-        lines = [json.loads(line) for line in self.said if line.startswith("{")]
-        return [line for line in lines if event in line["event"]]
-
-    async def says(self, text: str) -> None:
-        async with asyncio.timeout(STARTING):
-            while not any(text in line for line in self.said):
-                self._heard.clear()
-                await self._heard.wait()
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    async def exit_code(self) -> int:
-        async with asyncio.timeout(PATIENCE):
-            return await self.process.wait()
-
-    async def _read(self) -> None:
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            self.said.append(line.decode().rstrip())
-            self._heard.set()
 
 
 Serve = Callable[..., Awaitable[Process]]
@@ -97,10 +53,7 @@ async def serve(request: pytest.FixtureRequest, backend: Backend) -> AsyncIterat
 
     yield start
     for started in processes:
-        with contextlib.suppress(ProcessLookupError):
-            started.process.kill()
-        await started.process.wait()
-        await started.reading
+        await started.end()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import secrets
 import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
@@ -17,6 +19,12 @@ from proxy.demo.ledger import ConnectionRecord
 from tests.support.lab import FAST, OWNERSHIP, Lab
 from tests.support.raw import RawBrowser
 
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "1.5"))
+"""How long a storm lasts; what takes long by itself is left out unless it is more than the default."""
+
+SEED = int(os.environ.get("CHAOS_SEED", "0")) or secrets.randbelow(1 << 32)
+"""Which one it is."""
+
 MEASURED = pytest.StashKey[dict[str, list[float]]]()
 
 Measure = Callable[[str, float], None]
@@ -31,6 +39,7 @@ def pytest_asyncio_loop_factories(
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what was measured, since a promise with a number is kept or not by more than its assertion."""
+    terminalreporter.write_line(f"The storms of CHAOS_SEED={SEED}, for CHAOS_SECONDS={SECONDS:g} each")
     for what, seconds in sorted(config.stash.get(MEASURED, {}).items()):
         median, worst = statistics.median(seconds) * 1000, max(seconds) * 1000
         terminalreporter.write_line(f"{what}: median {median:.1f} ms, worst {worst:.1f} ms of {len(seconds)}")

@@ -21,6 +21,8 @@ from proxy.core.records import Ending, StreamState
 from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.watch import ChannelWatch, ChatWatch, Due, NoWatch
+from proxy.hermes import events
+from proxy.sse import Scanner
 from tests.support.notes import Notes, live, ownership
 from tests.support.virtual_time import in_virtual_time
 
@@ -402,12 +404,20 @@ async def test_an_overdue_ending_is_written_in_the_backends_shape(ending: Ending
     assert watched.notes.of("relay_wrote")[-1] == {"events": [event], "count": 1}
 
 
+@pytest.mark.parametrize(
+    "half", [b"event: tok", b"event: token\ndata: {", b"event: token\r\ndata: {\r", b": hear", b"id: 1"]
+)
 @in_virtual_time
-async def test_a_half_written_frame_is_not_finished_by_one_of_our_own() -> None:
+async def test_a_half_written_frame_is_nothing_to_the_page_and_the_ending_follows(half: bytes) -> None:
+    """P5: a browser that lives to the end of its turn is told, wherever Hermes stopped in mid-sentence."""
     watched = Watched()
-    await watched.watch.see(b"event: token\ndata: {")
+    await watched.watch.see(half)
 
-    assert await watched.watch.ending(Due(0.0, Ending.CANCELLED)) == b""
+    written = await watched.watch.ending(Due(0.0, Ending.CANCELLED))
+
+    names = [one.event for one in Scanner().feed(half + written)]
+    assert [name for name in names if name not in {None, events.UNHEARD}] == ["cancel"]
+    assert written.count(b"\n\n") == 2
 
 
 @pytest.mark.parametrize("state", [None, *StreamState])

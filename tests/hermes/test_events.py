@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from proxy.core.records import Ending
 from proxy.hermes.events import (
+    UNHEARD,
     Announcement,
     Rotation,
+    abandon,
     announcement_of,
     ending_of,
     is_ending,
@@ -239,3 +241,11 @@ def test_in_what_is_plain_a_browser_sees_words_alone(pieces: list[bytes]) -> Non
         scanner = Scanner()
         assert {frame.event for frame in scanner.feed(chunk)} == {"token"}
         assert scanner.at_boundary
+
+
+@pytest.mark.parametrize("half", [b"event: tok", b"event: token\ndata: {", b"id: x:1\r", b": hear"])
+def test_what_is_abandoned_is_nothing_that_a_page_listens_for(half: bytes) -> None:
+    scanner = Scanner()
+    seen = scanner.feed(half + abandon())
+    assert {frame.event for frame in seen} <= {None, UNHEARD}
+    assert scanner.at_boundary

@@ -7,11 +7,12 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+import uvloop
 
 from proxy.http.sockets import give_up_after, peer_hung_up, reset_on_close, unread_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Transport(asyncio.Transport):
@@ -71,3 +72,22 @@ def test_socket_that_is_closed_already_is_no_error() -> None:
     sock = socket.socket()
     sock.close()
     reset_on_close(Transport(sock))
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_transport_that_was_aborted_already_is_no_error(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """Each event loop lends another kind of socket, and has another way to say that it is gone."""
+
+    async def abort_twice() -> None:
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        async with server:
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                asyncio.Protocol, *server.sockets[0].getsockname()
+            )
+            for _ in range(2):
+                reset_on_close(transport)
+                transport.abort()
+                await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(abort_twice())

@@ -38,9 +38,8 @@ def terminal_last(line: Line, known: Known) -> Iterator[Violation]:
 def exactly_one_ending(line: Line, known: Known) -> Iterator[Violation]:
     """P5: every relay that lives to its stream's end is given exactly one terminal event.
 
-    Shown: the terminal events that are written, and those that were due when the upstream was closed. An upstream that
-    ends within a frame is given none, which counts as a violation: its browser has no ending. Not shown: whether the
-    browser read it.
+    Shown: the terminal events that are written, and those that were due when the upstream was closed. Not shown:
+    whether the browser read it.
     """
     if line.event == "relay_wrote":
         yield from _second_ending(line, known)
