@@ -62,7 +62,7 @@ schema: $(MADE)  ## that the shipped JSON Schema is the code's
 		{ echo "It is out of date: $(BIN)/python -m proxy.config.schema > $(SCHEMA)" >&2; exit 1; }
 
 bench: $(MADE) $(PEER)  ## measure the proxy beside others; BENCH="--rounds 1" passes options on, such as --help
-	@echo "Measuring. This takes about twelve minutes, on a machine that does nothing else."
+	@echo "Measuring. This takes about ten minutes, on a machine that does nothing else."
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 # Each release on each event loop has a storm of its own.

@@ -12,7 +12,7 @@ _ADDED = {"event p50 ms": "added p50 ms", "event p99 ms": "added p99 ms"}
 """What a proxy adds to the way without one, by what is measured of both."""
 
 _LEAST = 0.05
-"""Milliseconds that a proxy is said to add at least: what is less cannot be told from none, and not be divided by."""
+"""Milliseconds added that ratios take for the least: what is less cannot be told from none, and not be divided by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Results:
         for (cell, metric, contender, number), value in tuple(self._values.items()):
             without = self._values.get((cell, metric, DIRECT, number))
             if metric in _ADDED and contender != DIRECT and without is not None:
-                self._values[cell, _ADDED[metric], contender, number] = max(value - without, _LEAST)
+                self._values[cell, _ADDED[metric], contender, number] = max(value - without, 0.0)
 
     @property
     def contenders(self) -> list[str]:
@@ -83,7 +83,8 @@ class Results:
 
     def ratio(self, cell: str, metric: str, contender: str, base: str) -> Figure | None:
         """The ratio of two contenders' values in the same round, over all rounds."""
-        return self._compare(self._rounds(cell, metric, contender), self._rounds(cell, metric, base))
+        least = _LEAST if metric in _ADDED.values() else 0.0
+        return self._compare(self._rounds(cell, metric, contender), self._rounds(cell, metric, base), least)
 
     def growth(self, cells: tuple[str, str], metric: str, contender: str) -> Figure | None:
         """The ratio of a contender's values in the second cell and in the first, over all rounds."""
@@ -94,5 +95,6 @@ class Results:
         return {key[3]: value for key, value in self._values.items() if key[:3] == (cell, metric, contender)}
 
     @staticmethod
-    def _compare(ours: dict[int, float], base: dict[int, float]) -> Figure | None:
-        return Figure.of(value / base[number] for number, value in ours.items() if base.get(number))
+    def _compare(ours: dict[int, float], base: dict[int, float], least: float = 0.0) -> Figure | None:
+        known = {number: max(value, least) for number, value in base.items()}
+        return Figure.of(max(value, least) / known[number] for number, value in ours.items() if known.get(number))

@@ -40,8 +40,15 @@ def test_a_round_that_one_of_them_missed_has_no_ratio() -> None:
 
 def test_what_a_proxy_adds_is_what_it_takes_longer_than_none() -> None:
     results = _results("event p99 ms", guard=[3.0, 5.0, 0.5], direct=[1.0, 1.0, 1.0])
-    assert results.figure(CELL, "added p99 ms", GUARD) == Figure(2.0, 0.05, 4.0)
+    assert results.figure(CELL, "added p99 ms", GUARD) == Figure(2.0, 0.0, 4.0)
     assert results.figure(CELL, "added p99 ms", "direct") is None
+
+
+def test_what_is_too_little_to_be_told_is_not_divided_by() -> None:
+    results = _results("event p99 ms", guard=[1.1, 1.0], nginx=[1.001, 1.001], direct=[1.0, 1.0])
+    ratio = results.ratio(CELL, "added p99 ms", GUARD, NGINX)
+    assert ratio is not None
+    assert (ratio.low, ratio.high) == pytest.approx((1.0, 2.0))
 
 
 def test_faults_say_whose_and_where() -> None:
