@@ -90,7 +90,7 @@ class RelayGuard:
         pump = Pump(
             stream,
             response,
-            self._watch(call, report),
+            self._watch(call, stream, report),
             clock=self._ownership.clock,
             idle_timeout=limits.idle_timeout,
             buffer=limits.buffer,
@@ -108,7 +108,9 @@ class RelayGuard:
                 request.account.ended_by = "proxy"
         return response
 
-    def _watch(self, call: Call, report: Report) -> Watch:
+    def _watch(self, call: Call, stream: ResponseStream, report: Report) -> Watch:
+        if values(stream.headers, b"content-encoding"):
+            return NoWatch()  # compressed on the way: there is nothing to be read in it, nor to be added (P8)
         match call:
             case OpenStream(stream_id=stream_id):
                 return ChatWatch(stream_id, self._ownership, self._live, report=report)

@@ -1,11 +1,15 @@
 """How a relay ends, and what it leaves behind: nothing (P4, P5, P6, P10)."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from proxy.config import RelaySettings
 from proxy.demo import Faults
+from proxy.guard.watch import NoWatch
+from proxy.hermes.contract import OpenStream
 from tests.support.lab import OWNERSHIP, MakeLab
 
 MARK = "synthesized_by"
@@ -193,3 +197,15 @@ async def test_a_compressed_conversation_goes_on_under_its_new_id(make_lab: Make
     assert new != old
     assert set(ends) == {new}
     assert (await lab.browser.cancel(first)).json["reason"] == "finished"
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"br"])
+async def test_a_stream_that_was_compressed_on_the_way_is_passed_on_unread(make_lab: MakeLab, coding: bytes) -> None:
+    """P8: what cannot be read teaches nothing, and an ending behind it would be noise."""
+    lab = await make_lab()
+    assert lab.proxy is not None
+    stream: Any = SimpleNamespace(headers=((b"Content-Encoding", coding),))
+
+    watch = lab.proxy.guard.handler.relays._watch(OpenStream("x"), stream, lab.report)
+
+    assert isinstance(watch, NoWatch)
