@@ -29,7 +29,7 @@ WARM_UP = 0.7
 QUIET = 5.0
 """Seconds within which all is idle once the faults have stopped: the settle, linger and stall limits, and some."""
 
-GROWTH = 4 << 20
+GROWTH = 2 << 20
 """Bytes more that the proxy may hold after a storm: what it remembers of streams and Stops, which has bounds too."""
 
 ACT = 3.0
@@ -210,6 +210,8 @@ async def test_a_storm_passes_and_leaves_nothing(weather: Weather, traced: None,
     await storm(weather, WARM_UP)
     await weather.clear_up()
     await becomes(weather.left_over, QUIET)
+    assert not lab.reported("internal_error")
+    lab.forget()
     held = held_by_the_proxy()
 
     weather.before.choose = weather.behind.choose = faults
@@ -220,6 +222,7 @@ async def test_a_storm_passes_and_leaves_nothing(weather: Weather, traced: None,
     assert acts > BROWSERS
     assert not lab.reported("internal_error")
     assert lab.broken_promises(OWNERSHIP) == []
+    lab.forget()
     assert held_by_the_proxy() - held < GROWTH
     await check_that_all_is_well(weather)
 

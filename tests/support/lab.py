@@ -204,6 +204,11 @@ class Lab:
         self.notices(event, **fields)
         self.changed.set()
 
+    def forget(self) -> None:
+        """Drops the notes so far, though not the trace: their fields count as the memory of whoever made them."""
+        self.reports.clear()
+        self.notices.said.clear()
+
     async def ended(self, call: str, count: int = 1) -> list[dict[str, object]]:
         """What became of every request of that call, once there are so many."""
         async with asyncio.timeout(PATIENCE):

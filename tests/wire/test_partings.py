@@ -12,6 +12,7 @@ from proxy.http.lanes import Lane
 from proxy.http.message import RequestHead
 from tests.wire.conftest import PATIENCE, Wire
 from tests.wire.messages import OK, answered, asked_with, get, post
+from tests.wire.test_following import Heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,20 +145,6 @@ async def test_what_a_backend_said_before_it_broke_off_still_arrives(
     assert (rest if framing == "length" else dechunked(rest)) == said
 
 
-class Heard:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.said = b""
-        self.over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-
-    def data(self, chunk: bytes) -> None:
-        self.said += chunk
-
-    def ended(self, error: Exception | None) -> None:
-        self.over.set_result(error)
-
-
 async def followed(proxied: Proxied, backend: Listener, *said: bytes) -> tuple[bytes, Exception | None]:
     """What a follower heard of an answer, and how it ended; each part of it comes in a read of its own."""
     heard, begun = Heard(), asyncio.Event()
@@ -166,7 +153,7 @@ async def followed(proxied: Proxied, backend: Listener, *said: bytes) -> tuple[b
         async with proxied.upstream.request(RequestHead("GET", b"/", ((b"Host", b"h"),)), Lane.RELAYS) as stream:
             stream.follow(heard)
             begun.set()
-            return await heard.over
+            return await heard.end()
 
     following = asyncio.create_task(follow())
     asked = await backend.accept()
@@ -175,7 +162,7 @@ async def followed(proxied: Proxied, backend: Listener, *said: bytes) -> tuple[b
         await asked.send(part)
         await begun.wait()
     error = await following
-    return heard.said, error
+    return b"".join(heard.pieces), error
 
 
 BROKEN_OFF = LINE + b"Transfer-Encoding: chunked\r\n\r\n", b"3\r\nabc\r\nnonsense\r\n"
