@@ -157,4 +157,5 @@ CONTENDERS = (
     Contender("guard, uvloop", PYTHON, _ours("uvloop", "--guard")),
     Contender("guard, asyncio", PYTHON, _ours("asyncio", "--guard")),
     Contender("no guard, uvloop", PYTHON, _ours("uvloop", "--no-guard")),
+    Contender("no guard, asyncio", PYTHON, _ours("asyncio", "--no-guard")),
 )
