@@ -7,13 +7,13 @@ proxy has to do none of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import _EXC_SENTINEL
 
 from proxy.http.cutting import Cutter
-from proxy.http.following import LAST_WORDS, Data, Ended, Follower, Framed, Unframed
+from proxy.http.following import LAST_WORDS, Data, Ended, Framed, Unframed
 from proxy.http.sockets import reset_on_close, unread_bytes
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Connection(ResponseHandler):
         super().__init__(loop)
         self.heard = False
         self._cutter = Cutter()
-        self._follower: Follower | None = None
+        self._follower: Framed | None = None
 
     def ask(self, head: bytes, *, method: str, silence: float) -> None:
         """Send a request head and get ready to read its answer.
@@ -76,39 +76,30 @@ class Connection(ResponseHandler):
             if message.code == 101 or not 100 <= message.code < 200:  # noqa: PLR2004 - the class of a status
                 return message, body
 
-    def follow(self, content: StreamReader, data: Data, ended: Ended, *, framed: bool) -> None:
+    def follow(self, content: StreamReader, data: Data, ended: Ended) -> None:
         """Hand the answer's body on in the call that it arrives in, however long it takes.
 
         Args:
             content: The body, which nobody else reads any more.
             data: Called with every piece.
             ended: Called once, at the body's end, with what broke it off if anything did.
-            framed: False if the body ends with the connection.
         """
         self.read_timeout = None
         self.start_timeout()
-        over = self.transport is None or content.is_eof() or content.exception() is not None
-        if framed or over:
-            self._follower = Framed(content, data, ended)
-            self._hand_on()
-        else:
-            self._follower = unframed = Unframed(self, data, ended)
-            unframed.begin(content)
-            self._parser = None  # it holds the head of the answer
+        self._follower = Framed(content, data, ended)
+        self._hand_on()
 
-    def pause_reading(self) -> None:
-        """Let nothing more arrive; where the parser has been passed by, it has no say in it."""
-        if self._parser is None:
-            self._pause_transport_reading()
-        else:
-            super().pause_reading()
+    def hand_over(self, content: StreamReader, data: Data, ended: Ended) -> tuple[Unframed, bytes]:
+        """Have a successor ``follow`` a body that lasts as long as the connection, and be done with it.
 
-    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's
-        """Let it arrive again."""
-        if self._parser is None:
-            self._resume_transport_reading()
-        else:
-            super().resume_reading(resume_parser)
+        Returns:
+            The successor, and what had arrived before, which was not handed on yet.
+        """
+        words = b"".join(iter(content.read_nowait, b""))  # reading may have more arrive
+        successor = Unframed(cast("asyncio.Transport", self.transport), data, ended)
+        self._drop_timeout()
+        self.transport = self._payload = self._parser = None
+        return successor, words
 
     def _hand_on(self) -> None:
         if isinstance(self._follower, Framed):
@@ -148,8 +139,8 @@ class Connection(ResponseHandler):
         ``close()`` would wait for a backend that reads nothing, a FIN would too, behind what it
         has not read; and aiohttp's own ``abort()`` forgets the reader, which waits for ever.
         """
-        if self._follower is not None:
-            self._follower.leave() if reason is None else self._follower.break_off(reason)
+        if self._follower is not None and reason is None:
+            self._follower.leave()
         self._break_off(reason or ConnectionAbortedError("aborted here"))
         if self.transport is not None:
             reset_on_close(self.transport)

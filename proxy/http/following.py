@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from proxy.http.sockets import unread_bytes
+from proxy.http.sockets import reset_on_close, unread_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiohttp.streams import StreamReader
-
-    from proxy.http.connection import Connection
 
 Data: TypeAlias = "Callable[[bytes], None]"
 Ended: TypeAlias = "Callable[[BaseException | None], None]"
@@ -28,16 +26,6 @@ def arrived(content: StreamReader) -> bytes:
     return content._read_nowait(-1)  # noqa: SLF001 - everything else raises the exception first
 
 
-class Follower(Protocol):
-    """Hands a body on until its end, or until it is left."""
-
-    def leave(self) -> None:
-        """Hand on nothing more, and tell of no end."""
-
-    def break_off(self, error: BaseException) -> None:
-        """The connection is about to be aborted for this reason."""
-
-
 class Framed:
     """A body that the parser has to find in what is read."""
 
@@ -50,11 +38,8 @@ class Framed:
         self._is_handing = self._is_left = False
 
     def leave(self) -> None:
-        """See ``Follower``."""
+        """Hand on nothing more, and tell of no end."""
         self._is_left = True
-
-    def break_off(self, error: BaseException) -> None:
-        """Nothing to note: the body itself is told."""
 
     def hand_on(self) -> None:
         """Hand on what has arrived. Reading may have more arrive, within the call."""
@@ -72,34 +57,41 @@ class Framed:
 
 
 class Unframed(asyncio.Protocol):
-    """A body that ends with its connection (RFC 9112 §6.3): all that is read belongs to it, and no parser is needed."""
+    """A body that ends with its connection (RFC 9112 §6.3), which it takes over: all that is read belongs to it.
 
-    def __init__(self, connection: Connection, data: Data, ended: Ended) -> None:
+    It may last for hours, and needs neither a parser nor anything else that a connection keeps for its next exchange.
+    """
+
+    __slots__ = ("_ended", "_transport", "data_received")
+
+    def __init__(self, transport: asyncio.Transport, data: Data, ended: Ended) -> None:
         self.data_received = data  # type: ignore[assignment,method-assign]  # nothing lies between socket and follower
-        self._connection = connection
         self._ended: Ended | None = ended
-        self._error: BaseException | None = None
+        self._transport: asyncio.Transport | None = transport
+        transport.set_protocol(self)
 
-    def begin(self, content: StreamReader) -> None:
-        """Hand on what was parsed already, and have everything else pass the parser by."""
-        while content.exception() is None and (chunk := content.read_nowait()):
-            self.data_received(chunk)
-        if self._connection.transport is not None:
-            self._connection.transport.set_protocol(self)
+    def pause_reading(self) -> None:
+        """Let nothing more arrive."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
 
-    def leave(self) -> None:
-        """See ``Follower``."""
+    def resume_reading(self) -> None:
+        """Let it arrive again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once, and tell of no end."""
         self._ended = None
-
-    def break_off(self, error: BaseException) -> None:
-        """See ``Follower``."""
-        self._error = error
+        if self._transport is not None:
+            reset_on_close(self._transport)
+            self._transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the body, after what the backend said before it hung up has been heard."""
-        transport, self._connection.transport = self._connection.transport, None
+        transport, self._transport = self._transport, None
         if self._ended is None:
             return
         if exc is not None and transport is not None and (words := unread_bytes(transport, LAST_WORDS)):
             self.data_received(words)
-        self._ended(exc or self._error)
+        self._ended(exc)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from contextlib import asynccontextmanager
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.http.errors import NoCapacityError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
 RETRY_AFTER: Final = (2, 6)
 """Seconds between which ``Retry-After`` is drawn."""
@@ -75,20 +74,12 @@ class Lanes:
         for lane, slots in self._slots.items():
             slots.resize(bounds[lane])
 
-    @asynccontextmanager
-    async def slot(self, lane: Lane) -> AsyncIterator[None]:
-        """One slot of ``lane``, for as long as the context lasts.
+    async def take(self, lane: Lane) -> None:
+        """Take one slot of ``lane``, which is to be given back.
 
         Raises:
             NoCapacityError: there is none: at once for ``RELAYS``, after ``wait`` for the others (P7).
         """
-        await self._take(lane)
-        try:
-            yield
-        finally:
-            self._slots[lane].give_back()
-
-    async def _take(self, lane: Lane) -> None:
         slots = self._slots[lane]
         if slots.take_at_once():
             return
@@ -99,6 +90,10 @@ class Lanes:
                 await slots.take()
         except TimeoutError:
             raise self._busy(lane) from None
+
+    def give_back(self, lane: Lane) -> None:
+        """Give back one slot of ``lane``."""
+        self._slots[lane].give_back()
 
     def _busy(self, lane: Lane) -> NoCapacityError:
         low, high = RETRY_AFTER

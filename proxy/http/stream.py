@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from aiohttp.client_exceptions import ClientError
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.http.errors import BackendBrokenError, BackendTooSlowError
-from proxy.http.following import arrived
+from proxy.http.following import Unframed, arrived
 from proxy.http.headers import content_length, values
 
 if TYPE_CHECKING:
@@ -41,11 +41,12 @@ class ResponseStream:
     """Status, headers and then the body of one answer.
 
     Attributes:
-        connection: What it arrives on.
         status: The status code.
         reason: The reason phrase as sent.
         headers: Every field as received, hop-by-hop ones included, without space behind its name.
     """
+
+    __slots__ = ("_carrier", "_content", "_sender", "headers", "reason", "status")
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class ResponseStream:
         content: StreamReader,
         sender: asyncio.Task[None] | None,
     ) -> None:
-        self.connection = connection
+        self._carrier: Connection | Unframed = connection
         self.status: int = message.code
         self.reason = message.reason.encode("utf-8", "surrogateescape")
         # RFC 9112 §5.1: the parser frames by a field so spelled, and a browser might not.
@@ -68,8 +69,19 @@ class ResponseStream:
                 sender.cancel()
 
     @property
-    def complete(self) -> bool:
-        """Whether the whole answer has arrived, and the whole request was sent."""
+    def connection(self) -> Connection:
+        """What it arrives on, unless that was handed over to be followed."""
+        return cast("Connection", self._carrier)
+
+    def release(self) -> Connection | None:
+        """The connection, if the answer has arrived on it and the request was sent, in whole; else it is aborted."""
+        if isinstance(self._carrier, Unframed) or not self._is_complete:
+            self._carrier.abort()
+            return None
+        return self._carrier
+
+    @property
+    def _is_complete(self) -> bool:
         arrived = self._content.is_eof() and self._content.exception() is None
         return arrived and (self._sender is None or _succeeded(self._sender))
 
@@ -102,21 +114,33 @@ class ResponseStream:
             broken.__cause__ = error
             sink.ended(broken if error else None)
 
-        framed = content_length(self.headers) is not None or bool(values(self.headers, b"transfer-encoding"))
+        takes_over = self._lasts_as_long_as_its_connection()
         self.headers = ()  # it may last for hours
-        self.connection.follow(self._content, sink.data, ended, framed=framed)
+        if not takes_over:
+            self.connection.follow(self._content, sink.data, ended)
+            return
+        self._carrier, words = self.connection.hand_over(self._content, sink.data, ended)
+        del self._content
+        if words:
+            sink.data(words)
+
+    def _lasts_as_long_as_its_connection(self) -> bool:
+        """Nothing more is sent on it, and its body has no other end (RFC 9112 §6.3), nor any by now."""
+        is_framed = content_length(self.headers) is not None or values(self.headers, b"transfer-encoding")
+        is_over = self._content.is_eof() or self._content.exception() is not None
+        return not (is_framed or is_over or self._sender) and self.connection.is_connected()
 
     def pause(self) -> None:
         """Let nothing more of it arrive."""
-        self.connection.pause_reading()
+        self._carrier.pause_reading()
 
     def resume(self) -> None:
         """Let it arrive again."""
-        self.connection.resume_reading()
+        self._carrier.resume_reading()
 
     def abort(self) -> None:
         """Drop the answer and its connection at once; a reader of ``chunks`` is told."""
-        self.connection.abort()
+        self._carrier.abort()
 
     async def stop_sending(self) -> None:
         """Stop the request's body where it is."""

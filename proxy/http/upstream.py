@@ -8,49 +8,25 @@ connection; everything else gets a fresh one that is told, and made, to close.
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from aiohttp.http_exceptions import HttpProcessingError
-
 from proxy.http.account import asking
-from proxy.http.errors import BackendBrokenError, BackendTooSlowError
+from proxy.http.errors import BackendBrokenError
 from proxy.http.headers import serialize, values
 from proxy.http.pool import IdlePool
-from proxy.http.stream import BROKEN, ResponseStream, settle
-from proxy.http.strictness import check_answer
-from proxy.http.writer import PatientWriter, PeerStalledError
+from proxy.http.roundtrip import RoundTrip
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from aiohttp.http import RawResponseMessage
-    from aiohttp.streams import StreamReader
-
-    from proxy.http.connection import Connection
     from proxy.http.headers import RawHeaders
     from proxy.http.lanes import Lane, Lanes
     from proxy.http.message import Body, RequestHead
     from proxy.http.origin import Origin
-
-SWITCHING: Final = 101
+    from proxy.http.stream import ResponseStream
 
 IDLE_CONNECTIONS: Final = 4
 """Most connections kept for another request, unless told otherwise; each may hold a thread (F7)."""
 
 SHAREABLE: Final = frozenset({"GET", "HEAD"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """A request as it is sent, as often as it is sent."""
-
-    method: str
-    wire: bytes
-    body: Body | None
-    upgrade: bytes | None
 
 
 class Upstream:
@@ -90,8 +66,7 @@ class Upstream:
         """Close the idle connections. Those in use belong to who uses them."""
         self._pool.close()
 
-    @asynccontextmanager
-    async def request(
+    def request(
         self,
         head: RequestHead,
         lane: Lane,
@@ -99,7 +74,7 @@ class Upstream:
         body: Body | None = None,
         repeatable: bool = True,
         upgrade: bytes | None = None,
-    ) -> AsyncIterator[ResponseStream]:
+    ) -> Exchange:
         """Ask the backend, and read its answer inside the context.
 
         Leaving the context before the answer has ended aborts the connection at once.
@@ -118,15 +93,9 @@ class Upstream:
             Exception: whatever ``body`` raises.
         """
         shares = repeatable and body is None and upgrade is None and head.method in SHAREABLE
-        ask = _Ask(head.method, self._wire(head, body, upgrade, close=not shares), body, upgrade)
-        async with self.lanes.slot(lane):
-            with asking():
-                stream = await (self._ask_shared(ask) if shares else self._ask_fresh(ask))
-            del head, body, ask  # what was asked is not kept for as long as the answer lasts, which may be hours
-            try:
-                yield stream
-            finally:
-                await self._finish(stream, shares=shares)
+        wire = self._wire(head, body, upgrade, close=not shares)
+        trip = RoundTrip(head.method, wire, body, upgrade, self.response_timeout)
+        return Exchange(self, lane, trip, shares=shares)
 
     def _wire(self, head: RequestHead, body: Body | None, upgrade: bytes | None, *, close: bool) -> bytes:
         fields = list(head.headers)
@@ -140,108 +109,70 @@ class Upstream:
             fields.append((b"Connection", b"close"))
         return serialize(b"%b %b HTTP/1.1" % (head.method.encode(), head.target), fields)
 
-    async def _ask_shared(self, ask: _Ask) -> ResponseStream:
+    async def ask_shared(self, trip: RoundTrip) -> ResponseStream:
+        """Ask on a connection that waits for it, or else on one that may wait for another request afterwards."""
         idle = self._pool.take()
         if idle is not None:
             try:
-                return await self._ask(idle, ask)
+                return await trip.on(idle)
             except BackendBrokenError:
                 if idle.heard:
                     raise
             # It was closed while idle: not a byte of an answer came (RFC 9112 §9.3.1).
-        return await self._ask_fresh(ask)
+        return await self.ask_fresh(trip)
 
-    async def _ask_fresh(self, ask: _Ask) -> ResponseStream:
-        connection = await self._origin.connect(self.connect_timeout)
-        return await self._ask(connection, ask)
+    async def ask_fresh(self, trip: RoundTrip) -> ResponseStream:
+        """Ask on a connection that nothing was asked on before."""
+        return await trip.on(await self._origin.connect(self.connect_timeout))
 
-    async def _ask(self, connection: Connection, ask: _Ask) -> ResponseStream:
-        sender: asyncio.Task[None] | None = None
-        try:
-            connection.ask(ask.wire, method=ask.method, silence=self.response_timeout)
-            if ask.body is not None:
-                sender = asyncio.create_task(self._send(connection, ask.body))
-            message, content = await self._await_head(connection, sender)
-            stream = ResponseStream(connection, message, content, sender)
-            check_answer(message.version, stream.status, stream.reason, stream.headers)
-            _check_switch(stream, ask.upgrade)
-        except BROKEN as error:
-            await _give_up(connection, sender)
-            raise BackendBrokenError(_what_broke(error)) from error
-        except BaseException:
-            await _give_up(connection, sender)
-            raise
-        return stream
-
-    async def _await_head(
-        self, connection: Connection, sender: asyncio.Task[None] | None
-    ) -> tuple[RawResponseMessage, StreamReader]:
-        """The answer's head, heard also while the body is still being sent (RFC 9112 §9.5)."""
-        try:
-            if sender is not None:
-                return await self._await_head_meanwhile(connection, sender)
-            async with asyncio.timeout(self.response_timeout):
-                return await connection.read_head()
-        except TimeoutError:
-            raise BackendTooSlowError(f"The backend did not answer in {self.response_timeout:g} s.") from None
-
-    async def _await_head_meanwhile(
-        self, connection: Connection, sender: asyncio.Task[None]
-    ) -> tuple[RawResponseMessage, StreamReader]:
-        reading = asyncio.create_task(connection.read_head())
-        try:
-            await asyncio.wait({reading, sender}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                sender.result()
-            async with asyncio.timeout(self.response_timeout):
-                return await reading
-        finally:
-            await settle(reading)
-
-    async def _send(self, connection: Connection, body: Body) -> None:
-        writer = PatientWriter(connection, asyncio.get_running_loop(), self.response_timeout)
-        if body.length is None:
-            writer.enable_chunking()
-        try:
-            async for chunk in body.chunks:
-                await writer.write(chunk)
-            await writer.write_eof()
-        except PeerStalledError:
-            raise BackendTooSlowError("The backend stopped taking the request.") from None
-        except OSError:
-            return  # it hung up: its answer, if it gave one, says why
-
-    async def _finish(self, stream: ResponseStream, *, shares: bool) -> None:
-        connection = stream.connection
-        # First the connection, then the wait: the wait may be cancelled.
-        if not stream.complete:
-            connection.abort()
-        elif shares and not connection.should_close:
+    def take_back(self, stream: ResponseStream, *, shares: bool) -> None:
+        """Have the connection of an answer that nobody reads any more, for another request if it ``shares``."""
+        connection = stream.release()
+        if connection is None:
+            return
+        if shares and not connection.should_close:
             self._pool.put(connection)
         else:
             connection.close()
-        await stream.stop_sending()
 
 
-async def _give_up(connection: Connection, sender: asyncio.Task[None] | None) -> None:
-    connection.abort()
-    if sender is not None:
-        await settle(sender)
+class Exchange:
+    """One request and its answer, as a context.
 
+    Not a generator: that would keep its frame, and what was asked, for as long as the answer lasts, which may be hours.
+    """
 
-def _what_broke(error: Exception) -> str:
-    if isinstance(error, HttpProcessingError):
-        return "The backend's answer is malformed."
-    return "The backend hung up without an answer."
+    __slots__ = ("_lane", "_shares", "_stream", "_trip", "_upstream")
 
+    _stream: ResponseStream
 
-def _check_switch(stream: ResponseStream, asked: bytes | None) -> None:
-    """RFC 9110 §7.8: a server switches to nothing but what it was asked for."""
-    if stream.status != SWITCHING:
-        return
-    to = [protocol.lower() for protocol in values(stream.headers, b"upgrade")]
-    if asked is None or to != [asked.lower()] or not stream.connection.upgraded:
-        raise BackendBrokenError("The backend switched protocols unasked.")
+    def __init__(self, upstream: Upstream, lane: Lane, trip: RoundTrip, *, shares: bool) -> None:
+        self._upstream = upstream
+        self._lane = lane
+        self._trip = trip
+        self._shares = shares
+
+    async def __aenter__(self) -> ResponseStream:
+        """The answer. Raises as ``Upstream.request`` says."""
+        await self._upstream.lanes.take(self._lane)
+        ask = self._upstream.ask_shared if self._shares else self._upstream.ask_fresh
+        try:
+            with asking():
+                self._stream = await ask(self._trip)
+            del self._trip
+        except BaseException:
+            self._upstream.lanes.give_back(self._lane)
+            raise
+        return self._stream
+
+    async def __aexit__(self, *_: object) -> None:
+        """Be done with it, wherever it is."""
+        try:
+            # First the connection, then the wait: the wait may be cancelled.
+            self._upstream.take_back(self._stream, shares=self._shares)
+            await self._stream.stop_sending()
+        finally:
+            self._upstream.lanes.give_back(self._lane)
 
 
 def _framing(body: Body, fields: list[tuple[bytes, bytes]]) -> RawHeaders:

@@ -16,8 +16,8 @@ from aiohttp.streams import StreamReader
 from proxy.http.headers import end_to_end, values
 from proxy.http.lanes import Lane
 from proxy.http.response import RawResponse, begin
+from proxy.http.roundtrip import SWITCHING
 from proxy.http.stream import settle
-from proxy.http.upstream import SWITCHING
 from proxy.http.writer import PatientWriter
 
 if TYPE_CHECKING:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
 from proxy.http.errors import NoCapacityError
 from proxy.http.lanes import DEFAULT_BOUNDS, Lane, Lanes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 ONE_EACH = {Lane.CONTROL: 1, Lane.CALLS: 1, Lane.RELAYS: 1}
 
@@ -17,16 +21,21 @@ def test_the_defaults_leave_the_backend_room() -> None:
     assert sum(DEFAULT_BOUNDS.values()) + 4 < 128
 
 
-async def fail_in(lanes: Lanes, lane: Lane) -> None:
-    async with lanes.slot(lane):
-        assert (lanes.in_use(lane), lanes.bound(lane)) == (1, 1)
-        raise ZeroDivisionError
+@asynccontextmanager
+async def slot(lanes: Lanes, lane: Lane) -> AsyncIterator[None]:
+    """A slot of that lane, for as long as the context lasts."""
+    await lanes.take(lane)
+    try:
+        yield
+    finally:
+        lanes.give_back(lane)
 
 
-async def test_a_slot_is_held_as_long_as_its_context() -> None:
+async def test_a_slot_is_in_use_until_it_is_given_back() -> None:
     lanes = Lanes(ONE_EACH)
-    with pytest.raises(ZeroDivisionError):
-        await fail_in(lanes, Lane.CALLS)
+    await lanes.take(Lane.CALLS)
+    assert (lanes.in_use(Lane.CALLS), lanes.bound(Lane.CALLS)) == (1, 1)
+    lanes.give_back(Lane.CALLS)
     assert lanes.in_use(Lane.CALLS) == 0
 
 
@@ -34,41 +43,41 @@ async def test_no_lane_waits_for_another() -> None:
     lanes = Lanes(ONE_EACH)
     async with AsyncExitStack() as stack:
         for lane in Lane:
-            await stack.enter_async_context(lanes.slot(lane))
+            await stack.enter_async_context(slot(lanes, lane))
 
 
 async def test_relays_are_refused_at_once() -> None:
     lanes = Lanes(ONE_EACH, wait=60)
-    async with lanes.slot(Lane.RELAYS), asyncio.timeout(1):
+    async with slot(lanes, Lane.RELAYS), asyncio.timeout(1):
         with pytest.raises(NoCapacityError, match="All 1 connections for relays"):
-            await lanes.slot(Lane.RELAYS).__aenter__()
+            await lanes.take(Lane.RELAYS)
 
 
 @pytest.mark.parametrize("lane", [Lane.CONTROL, Lane.CALLS])
 async def test_the_others_wait_only_so_long(lane: Lane) -> None:
     lanes = Lanes(ONE_EACH, wait=0.01)
-    async with lanes.slot(lane):
+    async with slot(lanes, lane):
         with pytest.raises(NoCapacityError):
-            await lanes.slot(lane).__aenter__()
-    async with lanes.slot(lane):
+            await lanes.take(lane)
+    async with slot(lanes, lane):
         assert lanes.in_use(lane) == 1
 
 
 async def test_a_waiter_that_leaves_takes_no_slot_with_it() -> None:
     lanes = Lanes(ONE_EACH, wait=60)
-    async with lanes.slot(Lane.CALLS):
-        waiting = asyncio.ensure_future(lanes.slot(Lane.CALLS).__aenter__())
+    async with slot(lanes, Lane.CALLS):
+        waiting = asyncio.ensure_future(lanes.take(Lane.CALLS))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait({waiting})
-    async with asyncio.timeout(1), lanes.slot(Lane.CALLS):
+    async with asyncio.timeout(1), slot(lanes, Lane.CALLS):
         pass
 
 
 async def wait_for_a_call(lanes: Lanes) -> AsyncExitStack:
     """A slot for a call, held until the stack is closed."""
     stack = AsyncExitStack()
-    await stack.enter_async_context(lanes.slot(Lane.CALLS))
+    await stack.enter_async_context(slot(lanes, Lane.CALLS))
     return stack
 
 
@@ -81,7 +90,7 @@ async def served(waiting: list[asyncio.Task[AsyncExitStack]]) -> list[bool]:
 
 async def test_who_waits_is_served_in_the_order_of_coming() -> None:
     lanes = Lanes(ONE_EACH)
-    async with lanes.slot(Lane.CALLS):
+    async with slot(lanes, Lane.CALLS):
         waiting = [asyncio.create_task(wait_for_a_call(lanes)) for _ in range(3)]
         assert await served(waiting) == [False, False, False]
     for number in range(3):
@@ -91,7 +100,7 @@ async def test_who_waits_is_served_in_the_order_of_coming() -> None:
 
 async def test_one_that_leaves_in_the_moment_of_being_served_gives_its_slot_to_the_next() -> None:
     lanes = Lanes(ONE_EACH)
-    async with lanes.slot(Lane.CALLS):
+    async with slot(lanes, Lane.CALLS):
         leaving, next_one = (asyncio.create_task(wait_for_a_call(lanes)) for _ in range(2))
         await served([leaving, next_one])
     leaving.cancel()
@@ -104,7 +113,7 @@ async def test_one_that_leaves_in_the_moment_of_being_served_gives_its_slot_to_t
 async def test_nothing_is_kept_of_waits_that_were_broken_off() -> None:
     """P7: a lane may stay full for long, with many who come and leave."""
     lanes = Lanes(ONE_EACH, wait=60)
-    async with lanes.slot(Lane.CALLS):
+    async with slot(lanes, Lane.CALLS):
         waiting = [asyncio.create_task(wait_for_a_call(lanes)) for _ in range(3)]
         await served(waiting)
         for task in waiting:
@@ -115,7 +124,7 @@ async def test_nothing_is_kept_of_waits_that_were_broken_off() -> None:
 
 async def test_a_larger_lane_serves_who_waits() -> None:
     lanes = Lanes(ONE_EACH)
-    async with lanes.slot(Lane.CALLS):
+    async with slot(lanes, Lane.CALLS):
         waiting = [asyncio.create_task(wait_for_a_call(lanes)) for _ in range(3)]
         lanes.resize({**ONE_EACH, Lane.CALLS: 3})
         assert await served(waiting) == [True, True, False]
@@ -131,8 +140,8 @@ async def test_a_smaller_lane_ends_nothing_and_lets_the_surplus_run_out() -> Non
     held = [await wait_for_a_call(lanes) for _ in range(3)]
     lanes.resize(ONE_EACH)
     waiting = [asyncio.create_task(wait_for_a_call(lanes))]
-    for slot in held[:2]:
-        await slot.aclose()
+    for one in held[:2]:
+        await one.aclose()
         assert await served(waiting) == [False]
     await held[2].aclose()
     assert await served(waiting) == [True]
@@ -142,7 +151,7 @@ async def test_a_smaller_lane_ends_nothing_and_lets_the_surplus_run_out() -> Non
 @pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 2), (0.5, 4), (0.999, 6)])
 async def test_retry_after_is_spread(jitter: float, seconds: int) -> None:
     lanes = Lanes(ONE_EACH, jitter=lambda: jitter)
-    async with lanes.slot(Lane.RELAYS):
+    async with slot(lanes, Lane.RELAYS):
         with pytest.raises(NoCapacityError) as refused:
-            await lanes.slot(Lane.RELAYS).__aenter__()
+            await lanes.take(Lane.RELAYS)
     assert refused.value.retry_after == seconds

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.http.errors import BackendBrokenError
 from proxy.http.lanes import Lane
-from proxy.http.message import RequestHead
+from proxy.http.message import Body, RequestHead
 from tests.wire.conftest import PATIENCE, Listener, Proxied, Wire
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class Heard:
 
 
 @asynccontextmanager
-async def answered(proxied: Proxied, backend: Listener, begun: bytes) -> AsyncIterator[tuple[ResponseStream, Wire]]:
+async def answered(
+    proxied: Proxied, backend: Listener, begun: bytes, *, body: Body | None = None
+) -> AsyncIterator[tuple[ResponseStream, Wire]]:
     """An answer that has begun with `begun`, and the backend's end of it."""
 
     async def answer() -> Wire:
@@ -68,7 +70,7 @@ async def answered(proxied: Proxied, backend: Listener, begun: bytes) -> AsyncIt
         return asked
 
     answering = asyncio.create_task(answer())
-    async with proxied.upstream.request(HEAD, Lane.RELAYS) as stream:
+    async with proxied.upstream.request(HEAD, Lane.RELAYS, body=body) as stream:
         yield stream, await answering
 
 
@@ -140,15 +142,40 @@ async def test_after_an_abort_nothing_is_told(proxied: Proxied, backend: Listene
 
 
 @pytest.mark.parametrize("begun", [CHUNKED + b"4\r\npart\r\n", UNFRAMED + b"part"], ids=["chunked", "unframed"])
-async def test_an_abort_with_a_reason_breaks_it_off(proxied: Proxied, backend: Listener, begun: bytes) -> None:
-    """As when the request's body fails while its answer comes."""
-    heard = Heard()
-    async with answered(proxied, backend, begun) as (stream, _):
+async def test_a_request_whose_body_fails_breaks_its_answer_off(
+    proxied: Proxied, backend: Listener, begun: bytes
+) -> None:
+    heard, failing = Heard(), asyncio.Event()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"some of it"
+        await failing.wait()
+        raise ZeroDivisionError
+
+    async with answered(proxied, backend, begun, body=Body(1 << 20, chunks())) as (stream, _):
         stream.follow(heard)
         await heard.bytes(4)
-        stream.connection.abort(ZeroDivisionError())
+        failing.set()
         error = await heard.end()
     assert isinstance(error, BackendBrokenError)
+
+
+@pytest.mark.parametrize("begun", [CHUNKED + b"4\r\npart\r\n", UNFRAMED + b"part"], ids=["chunked", "unframed"])
+async def test_the_request_goes_on_while_its_answer_is_followed(
+    proxied: Proxied, backend: Listener, begun: bytes
+) -> None:
+    """Though it had come to a halt before, since the backend answers first and reads then."""
+    heard, size = Heard(), 1 << 20
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(16):
+            yield bytes(size)
+
+    async with answered(proxied, backend, begun, body=Body(16 * size, chunks())) as (stream, asked):
+        stream.follow(heard)
+        await heard.bytes(4)
+        async with asyncio.timeout(PATIENCE):
+            await asked.take(16 * size)
 
 
 @pytest.mark.parametrize("more", [(CHUNKED + b"4\r\npart\r\n", b"7fffffff\r\n"), (UNFRAMED + b"part", b"")])
