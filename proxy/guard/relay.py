@@ -81,8 +81,7 @@ class RelayGuard:
 
     async def _join(self, request: Request, stream: ResponseStream, call: Call) -> web.StreamResponse:
         """Passes the stream on for as long as it lasts."""
-        request.downstream.discard_input()
-        request.account.lasting = True
+        request.outlast()
         response = await begin(request, stream)
         report: Report = partial(self._report, relay=f"r-{next(self._numbers)}", stream=_stream_id(call))
         report("relay_opened", call=type(call).__name__)

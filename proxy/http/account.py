@@ -10,6 +10,7 @@ from proxy.http.errors import BackendError
 from proxy.http.writer import PeerStalledError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator
 
     from proxy.http.errors import ProxyError
@@ -32,11 +33,28 @@ class Account:
         cancel: The id of the cancel that it is or shares.
         status: Of the head that went out; None before.
         sent: Bytes of body written to the browser.
-        lasting: Whether the answer lasts for as long as the browser stays, so that lasting is not being slow.
+        alarm: Goes off when the request has become slow.
         left: Whether the browser left before the answer was complete.
         ended_by: Who said the last word: whoever's the answer is, or broke it off.
         error: The code of what went wrong.
     """
+
+    __slots__ = (
+        "_asks",
+        "_clock",
+        "_waited",
+        "_waiting_since",
+        "alarm",
+        "began",
+        "call",
+        "cancel",
+        "ended_by",
+        "error",
+        "left",
+        "sent",
+        "status",
+        "verdict",
+    )
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.began = clock()
@@ -45,7 +63,7 @@ class Account:
         self.cancel: str | None = None
         self.status: int | None = None
         self.sent = 0
-        self.lasting = False
+        self.alarm: asyncio.TimerHandle | None = None
         self.left = False
         self.ended_by: Who = "proxy"
         self.error: str | None = None
@@ -67,6 +85,12 @@ class Account:
     def wrote(self, size: int, _in_all: int) -> None:
         """More of the body was written (aiohttp's ``on_body_write``)."""
         self.sent += size
+
+    def disarm(self) -> None:
+        """It has ended, or lasts for as long as the browser stays, which is not being slow."""
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
 
     def fail(self, cause: BaseException | None, error: ProxyError) -> None:
         """The request failed for a cause, which the browser would be told as this error."""

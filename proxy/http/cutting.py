@@ -24,6 +24,8 @@ MOST: Final = 64
 class Cutter:
     """Cuts one stream of messages, as it is read."""
 
+    __slots__ = ("_before",)
+
     def __init__(self) -> None:
         self._before = b""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN: Final = 0.05
 """Seconds between looks at the socket of a connection that is not being read (P6)."""
+
+_NOTHING: Final[deque[Any]] = deque(maxlen=0)
+"""The requests that wait on a connection which takes no more of them."""
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +102,8 @@ class Downstream(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, head by head, unless it is to be dropped."""
+        if self.discards_input and not self._body_under_way:
+            return
         for piece in self._cutter.cut(data, enough=self._is_paused):
             if not self.discards_input or self._body_under_way:
                 super().data_received(piece)
@@ -154,12 +160,15 @@ class Downstream(web.RequestHandler):
 
         For a relay, which may go on for hours and has to notice the browser's FIN. With the
         requests that are pipelined behind it in the way, reading would pause and the FIN wait
-        for ever. The connection ends with the current response.
+        for ever. The connection ends with the current response, so that nothing is parsed on it
+        any more, and no time for another request runs out.
         """
         self.discards_input = True
-        self._messages.clear()
+        self._messages = _NOTHING
         self._lingering_time = 0.0
+        self.keep_alive(False)  # noqa: FBT003 - aiohttp's
         if not self._body_under_way:
+            self._parser = None
             self._buffer_paused = self._reading_paused = False
             self._resume_transport_reading()
 
@@ -194,14 +203,14 @@ class Downstream(web.RequestHandler):
             return await super()._handle_request(request, start_time, request_handler)
         asked = cast("Request", request)
         asked.account.open()
-        timer = self.server.observer.begin(asked)
+        self.server.observer.begin(asked)
         try:
             response, reset = await super()._handle_request(request, start_time, request_handler)
             asked.account.left |= reset
             return response, reset
         finally:
             asked.account.left |= self._browser_left and not asked.patient_writer.is_done
-            self.server.observer.end(asked, timer)
+            self.server.observer.end(asked)
 
     def handle_error(
         self,

@@ -42,20 +42,18 @@ class Observer:
         self.slow_after = slow_after
         self._notice = notice
 
-    def begin(self, request: Request) -> asyncio.TimerHandle:
-        """A request is about to be carried out; the timer is to be handed back at its end."""
-        return asyncio.get_running_loop().call_later(self.slow_after, self._slow, request)
+    def begin(self, request: Request) -> None:
+        """A request is about to be carried out."""
+        request.account.alarm = asyncio.get_running_loop().call_later(self.slow_after, self._slow, request)
 
-    def end(self, request: Request, timer: asyncio.TimerHandle) -> None:
+    def end(self, request: Request) -> None:
         """It has ended."""
-        timer.cancel()
+        request.account.disarm()
         status, ended_by = _outcome(request)
         self._notice("request_ended", **_fields(request, status, ended_by))
 
     def _slow(self, request: Request) -> None:
-        account = request.account
-        if not (account.lasting and account.status):
-            self._notice("request_slow", **_fields(request, account.status, None))
+        self._notice("request_slow", **_fields(request, request.account.status, None))
 
 
 def _outcome(request: Request) -> tuple[int, Who]:

@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from aiohttp.http import HttpRequestParser, RawRequestMessage
     from aiohttp.streams import StreamReader
+
+_NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
+_NO_URL: Final = URL()
+
+
+class RequestMessage:
+    """A request's head as aiohttp's parser reads it, except that most of it can be let go of.
+
+    aiohttp keeps it for as long as the request is under way, and a browser's is of several KiB.
+    """
+
+    __slots__ = (
+        "chunked",
+        "compression",
+        "headers",
+        "method",
+        "path",
+        "raw_headers",
+        "should_close",
+        "upgrade",
+        "url",
+        "version",
+    )
+
+    def __init__(self, raw: RawRequestMessage) -> None:
+        self.method = raw.method
+        self.path = raw.path
+        self.version = raw.version
+        self.headers = raw.headers
+        self.raw_headers = raw.raw_headers
+        self.should_close = raw.should_close
+        self.compression = raw.compression
+        self.upgrade = raw.upgrade
+        self.chunked = raw.chunked
+        self.url = raw.url
+
+    def forget(self) -> None:
+        """Let go of everything but the request line and how the connection is used."""
+        self.headers, self.raw_headers, self.url = _NO_HEADERS, (), _NO_URL
 
 
 class RequestParser:
@@ -25,6 +66,8 @@ class RequestParser:
         broken: Called when an error breaks off the body under way.
     """
 
+    __slots__ = ("_body", "_broken", "_parser", "message_consumed", "pause_reading", "set_upgraded")
+
     def __init__(self, parser: HttpRequestParser, broken: Callable[[], None]) -> None:
         self._parser = parser
         self._broken = broken
@@ -33,23 +76,23 @@ class RequestParser:
         self.message_consumed = parser.message_consumed
         self.set_upgraded = parser.set_upgraded
 
-    def feed_data(self, data: bytes) -> tuple[Sequence[tuple[RawRequestMessage, StreamReader]], bool, bytes]:
+    def feed_data(self, data: bytes) -> tuple[Sequence[tuple[RequestMessage, StreamReader]], bool, bytes]:
         """As aiohttp's.
 
         Raises:
             HttpProcessingError: what came is not HTTP; whoever reads the body under way is told as well.
         """
         try:
-            messages, upgraded, tail = self._parser.feed_data(data)
+            parsed, upgraded, tail = self._parser.feed_data(data)
         except HttpProcessingError:
             self._break_off()
             raise
         except Exception as error:  # yarl's IndexError for "http://[]a@", say
             self._break_off()
             raise BadHttpMessage(str(error)) from error
-        if messages:
-            self._body = messages[-1][1]
-        return messages, upgraded, tail
+        if parsed:
+            self._body = parsed[-1][1]
+        return [(RequestMessage(raw), body) for raw, body in parsed], upgraded, tail
 
     def _break_off(self) -> None:
         if self._body is not None and not self._body.is_eof():

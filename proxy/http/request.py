@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from proxy.http.downstream import Downstream
     from proxy.http.headers import Address, RawHeaders
+    from proxy.http.parser import RequestMessage
     from proxy.http.writer import PatientWriter
 
 
@@ -45,6 +46,7 @@ class Request(web.BaseRequest):
     def __init__(self, *args: Any, clock: Callable[[], float]) -> None:
         super().__init__(*args)
         self.account = Account(clock)
+        self._client: str | None = None
         self.patient_writer.on_body_write = self.account.wrote
 
     @property
@@ -85,7 +87,9 @@ class Request(web.BaseRequest):
     @property
     def client(self) -> str:
         """IP address of the browser, as far as trusted proxies tell."""
-        return client_address(self.raw_headers, peer=self.peer, trusted=self.downstream.rules.trusted_proxies)
+        return self._client or client_address(
+            self.raw_headers, peer=self.peer, trusted=self.downstream.rules.trusted_proxies
+        )
 
     @property
     def certain_client(self) -> Address | None:
@@ -103,6 +107,19 @@ class Request(web.BaseRequest):
             identity=rules.identity_headers,
         )
         return RequestHead(self.method, self.target, headers)
+
+    def outlast(self) -> None:
+        """Its answer lasts for as long as the browser stays.
+
+        Nothing else is asked on the connection, lasting is not being slow, and of what was asked no
+        more is kept than is told of it at its end.
+        """
+        self.downstream.discard_input()
+        self.account.disarm()
+        self._client = self.client
+        message = cast("RequestMessage", self._message)
+        message.forget()
+        self._headers, self._rel_url = message.headers, message.url
 
     @property
     def upgrade(self) -> bytes | None:

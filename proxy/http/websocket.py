@@ -60,7 +60,7 @@ async def tunnel(request: Request, upstream: Upstream) -> web.StreamResponse:
 async def _join(request: Request, stream: ResponseStream) -> web.StreamResponse:
     said = values(stream.headers, b"upgrade")
     response = RawResponse(SWITCHING, stream.reason, end_to_end(stream.headers), upgrade=said[0])
-    request.account.lasting = True
+    request.account.disarm()
     await response.prepare(request)
     try:
         await _pump_both(request, stream)

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
+from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import StreamReader
 
 from proxy.http.cutting import MOST, Cutter
@@ -30,7 +30,7 @@ from proxy.http.headers import (
     with_content_length,
     with_host,
 )
-from proxy.http.parser import RequestParser
+from proxy.http.parser import RequestMessage, RequestParser
 from proxy.http.provenance import is_cross_site
 from proxy.http.request import split_target
 from proxy.http.strictness import MAX_FIELD, MAX_HEADERS, MAX_TARGET, check_request, refusal
@@ -53,7 +53,7 @@ class Read:
         tail: What came behind an upgrade.
     """
 
-    accepted: list[tuple[RawRequestMessage, StreamReader]] = field(default_factory=list)
+    accepted: list[tuple[RequestMessage, StreamReader]] = field(default_factory=list)
     refused: BrowserError | None = None
     tail: bytes = b""
 
@@ -111,18 +111,18 @@ def _read(segments: list[bytes]) -> Read:
     return read
 
 
-def _accept(messages: Iterable[tuple[RawRequestMessage, StreamReader]], read: Read) -> None:
+def _accept(messages: Iterable[tuple[RequestMessage, StreamReader]], read: Read) -> None:
     for message, content in messages:
         check_request(message.method, message.version, _fields(message))
         read.accepted.append((message, content))
 
 
-def _fields(message: RawRequestMessage) -> RawHeaders:
+def _fields(message: RequestMessage) -> RawHeaders:
     authority, _ = _split(message)
     return message.raw_headers if authority is None else with_host(message.raw_headers, authority)
 
 
-def _split(message: RawRequestMessage) -> tuple[bytes | None, bytes]:
+def _split(message: RequestMessage) -> tuple[bytes | None, bytes]:
     return split_target(message.path.encode("utf-8", "surrogateescape"))
 
 
@@ -139,7 +139,7 @@ def _parser() -> RequestParser:
     return RequestParser(parser, broken=lambda: None)
 
 
-def _check_as_hermes_reads(message: RawRequestMessage) -> None:
+def _check_as_hermes_reads(message: RequestMessage) -> None:
     """Request smuggling is two readings of one message: there is only one."""
     fields, (_, target) = _fields(message), _split(message)
     if len(fields) > MAX_HEADERS - ROOM:

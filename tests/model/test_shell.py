@@ -168,11 +168,10 @@ class Shell(RuleBasedStateMachine):
     def open_tab(self, pick: int) -> None:
         stream_id = self._pick(pick)
         tab = Tab(stream_id, self.loop.time())
-        downstream = SimpleNamespace(discard_input=lambda: None)
         head = _head("GET", f"/api/chat/stream?stream_id={stream_id}")
         account = Account(self.loop.time)
         request: Any = SimpleNamespace(
-            head=lambda: head, body=lambda: None, downstream=downstream, account=account, tab=tab
+            head=lambda: head, body=lambda: None, outlast=lambda: None, account=account, tab=tab
         )
         self.tabs[tab] = self._spawn(self.handler.relays.relay(request, OpenStream(stream_id)))
 

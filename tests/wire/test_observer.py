@@ -276,7 +276,7 @@ async def test_what_lasts_is_slow_only_until_it_has_begun(
 ) -> None:
     async def relay(request: Request, upstream: Upstream) -> web.StreamResponse:
         async with upstream.request(request.head(), Lane.RELAYS) as stream:
-            request.account.lasting = True
+            request.account.disarm()
             return await stream_back(request, stream)
 
     proxied = await start(relay, observer=Observer(told, slow_after=0.1))

@@ -42,7 +42,7 @@ UPLOAD = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 999999999\r\n\r\n"
 
 async def relay(request: Request, upstream: Upstream) -> web.StreamResponse:
     async with upstream.request(request.head(), Lane.RELAYS, body=request.body()) as stream:
-        request.downstream.discard_input()
+        request.outlast()
         return await stream_back(request, stream)
 
 
