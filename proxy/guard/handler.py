@@ -1,6 +1,6 @@
 """The way of a request: which call it is, who judges it, and who carries it out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, replace
 
 from aiohttp import web
@@ -9,7 +9,7 @@ from proxy.core.observations import StatusSeen
 from proxy.guard.backend import Liveness
 from proxy.guard.cancel import CancelGuard
 from proxy.guard.label import Judged
-from proxy.guard.learn import pass_and_learn
+from proxy.guard.learn import Read, pass_and_learn
 from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.relay import RelayGuard
@@ -85,24 +85,21 @@ class Handler:
             return classify(request.method, request.target.decode("latin-1"), accept)
         return Other()
 
-    async def _carry_out(self, request: Request, call: Call) -> web.StreamResponse:
+    def _carry_out(self, request: Request, call: Call) -> Awaitable[web.StreamResponse]:
         match call:
             case Cancel(stream_id=stream_id) if stream_id:
-                return await self._cancel(request, stream_id)
+                return self._cancel(request, stream_id)
             case Start(takes_turn=takes_turn):
-                with self.starts.admitted():
-                    return await self._start(request, takes_turn=takes_turn)
+                return self._start(request, takes_turn=takes_turn)
             case OpenStream() | SessionChannel() | EventStream():
-                return await self.relays.relay(request, call)
+                return self.relays.relay(request, call)
             case Status(stream_id=stream_id):
-                return await self._status(request, stream_id)
+                return self._status(request, stream_id)
             case Health():
-                return await pass_and_learn(
-                    request, self.upstream, self.ownership.clock, self._learn_health, self.report
-                )
+                return self._pass_and_learn(request, self._learn_health)
             case Cancel() | Other():
                 lane = Lane.CONTROL if isinstance(call, Cancel) else Lane.CALLS
-                return await forward(request, self.upstream, lane)
+                return forward(request, self.upstream, lane)
 
     async def _cancel(self, request: Request, stream_id: str) -> web.StreamResponse:
         head = request.head()
@@ -111,13 +108,14 @@ class Handler:
         return await _reply(request, await self.cancels.answer(bare, stream_id))
 
     async def _start(self, request: Request, *, takes_turn: bool) -> web.StreamResponse:
-        body = request.body()
-        if body is None:
-            return await forward(request, self.upstream, Lane.CONTROL)
-        held = await _hold(body, self.live.now.start_body_limit)
-        if isinstance(held, bytes):
-            return await _reply(request, await self.starts.answer(request.head(), held, takes_turn=takes_turn))
-        return await _reply(request, await self.starts.answer_large(request.head(), held))
+        with self.starts.admitted():
+            body = request.body()
+            if body is None:
+                return await forward(request, self.upstream, Lane.CONTROL)
+            held = await _hold(body, self.live.now.start_body_limit)
+            if isinstance(held, bytes):
+                return await _reply(request, await self.starts.answer(request.head(), held, takes_turn=takes_turn))
+            return await _reply(request, await self.starts.answer_large(request.head(), held))
 
     async def _status(self, request: Request, stream_id: str) -> web.StreamResponse:
         async def read(status: int, body: bytes, asked: float) -> None:
@@ -127,7 +125,10 @@ class Handler:
                     await self.ownership.identify(stream_id, said.session_id)
                 await self.ownership.observe(StatusSeen(now, asked, stream_id, said.active, said.ending))
 
-        return await pass_and_learn(request, self.upstream, self.ownership.clock, read, self.report)
+        return await self._pass_and_learn(request, read)
+
+    def _pass_and_learn(self, request: Request, read: Read) -> Awaitable[web.StreamResponse]:
+        return pass_and_learn(request, self.upstream, self.ownership.clock, read, self.report)
 
     async def _learn_health(self, status: int, body: bytes, _asked: float) -> None:
         started = answers.read_server_start(status, body, self.ownership.clock())

@@ -6,7 +6,6 @@ the pump's one task, which also minds the clock and a browser that is slow.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from enum import Enum
 from typing import Protocol
 
@@ -104,6 +103,7 @@ class Pump:
         self._at_rest = False  # nothing waits, so that what arrives may go on at once
         self._is_woken = False
         self._sleeper: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._draining: asyncio.Task[None] | None = None
         self._heard = self._resumed = clock()
         self._ended: Over | None = None  # by the backend, or with the proxy
@@ -129,12 +129,14 @@ class Pump:
         try:
             self._upstream.follow(self)
             while not await self._is_done(tell):
-                await self._rest()
+                await self._rest(await self._next_limit())
+                self._at_rest = self._is_woken = False
         except (asyncio.CancelledError, ConnectionError):
             self._finish(Over.LEFT)
             raise
         finally:
             self._finish(Over.FAILED)
+            self._wake()  # nobody sleeps here any more
             if self._draining is not None:
                 await settle(self._draining)
         if self._error is not None:
@@ -251,24 +253,29 @@ class Pump:
             self._heard = self._resumed = self._clock()
             self._upstream.resume()
 
-    async def _rest(self) -> None:
-        """Waits until something waits, something was revised, or something is due."""
-        limits: list[float | None] = []
-        if self._over is None:
-            due = await self._watch.due(self._resumed)
-            limits = [self._idle_at, due.at if due else None]
-            self._at_rest = not (self._unseen or self._unsent or self._draining)
-        if not self._is_woken:
-            await self._sleep(min((limit for limit in limits if limit is not None), default=None))
-        self._at_rest = self._is_woken = False
+    async def _next_limit(self) -> float | None:
+        """When it has to look again if nothing happens, if ever."""
+        if self._over is not None:
+            return None
+        due = await self._watch.due(self._resumed)
+        limits = (self._idle_at, due.at if due else None)
+        return min((limit for limit in limits if limit is not None), default=None)
 
-    async def _sleep(self, until: float | None) -> None:
-        self._sleeper = asyncio.get_running_loop().create_future()
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
-                await self._sleeper
+    def _rest(self, until: float | None) -> asyncio.Future[None]:
+        """What is done once something waits, something was revised, or the time has come."""
+        loop = asyncio.get_running_loop()
+        self._at_rest = self._over is None and not (self._unseen or self._unsent or self._draining)
+        self._sleeper = loop.create_future()
+        if self._is_woken:
+            self._sleeper.set_result(None)
+        elif until is not None:
+            self._alarm = loop.call_at(until, self._wake)
+        return self._sleeper
 
     def _wake(self) -> None:
         self._is_woken = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(None)

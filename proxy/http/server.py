@@ -71,14 +71,14 @@ class Server(web.Server):
         idle_timeout: float = 75.0,
         observer: Observer | None = None,
     ) -> None:
-        async def vetted(request: web.BaseRequest) -> web.StreamResponse:
+        def vetted(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
             asked = cast("Request", request)
             if asked.downstream.welcome is Welcome.REFUSED:
                 raise TooManyConnectionsError(
                     f"Your address has more than {self.rules.connections} connections open; close some and try again."
                 )
             check_request(asked.method, asked.version, asked.fields)
-            return await handler(asked)
+            return handler(asked)
 
         self.rules = rules or Rules()
         self.observer = observer
