@@ -120,6 +120,7 @@ class Request(web.BaseRequest):
         message = cast("RequestMessage", self._message)
         message.forget()
         self._headers, self._rel_url = message.headers, message.url
+        self._cache.clear()  # what aiohttp has derived from them
 
     @property
     def upgrade(self) -> bytes | None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.http.lanes import Lane
+from proxy.http.response import begin
+
 if TYPE_CHECKING:
-    from tests.wire.conftest import Listener, Proxied, Wire
+    from aiohttp import web
+
+    from proxy.http.request import Request
+    from proxy.http.upstream import Upstream
+    from tests.wire.conftest import Listener, Proxied, Start, Wire
 
 SIZE = 96 * 1024 * 1024
 PIECE = bytes(256 * 1024)
@@ -55,3 +63,33 @@ async def test_large_bodies_are_not_held(proxied: Proxied, backend: Listener, di
         assert tracemalloc.get_traced_memory()[1] < HELD
     finally:
         tracemalloc.stop()
+
+
+async def test_a_lasting_answer_keeps_nothing_of_its_request(start: Start, backend: Listener) -> None:
+    """Browsers send several KiB of fields, and watch for hours."""
+    browsers, cookie = 20, bytes(7000).replace(b"\0", b"c")
+
+    async def relay(request: Request, upstream: Upstream) -> web.StreamResponse:
+        async with upstream.request(request.head(), Lane.RELAYS) as stream:
+            request.outlast()
+            response = await begin(request, stream)
+            async for chunk in stream.chunks():
+                await response.write(chunk)
+            await response.write_eof()
+        return response
+
+    proxied = await start(relay)
+    tracemalloc.start()
+    try:
+        for _ in range(browsers):
+            browser = await proxied.browser()
+            await browser.send(b"GET /events HTTP/1.1\r\nHost: h\r\nCookie: " + cookie + b"\r\n\r\n")
+            asked = await backend.accept()
+            assert cookie in await asked.head()
+            await asked.send(b"HTTP/1.1 200 OK\r\n\r\nevent: token\n\n")
+            await browser.until(b"token")
+        gc.collect()
+        kept = [trace for trace in tracemalloc.take_snapshot().traces if trace.size >= len(cookie)]
+    finally:
+        tracemalloc.stop()
+    assert len(kept) < browsers / 4, "the last one's may still be in a buffer"

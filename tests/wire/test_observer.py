@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -288,6 +289,27 @@ async def test_what_lasts_is_slow_only_until_it_has_begun(
     browser.close()
     await told.of("request_ended")
     assert [event for event, _ in told.said if event == "request_slow"] == ([] if has_begun else ["request_slow"])
+
+
+async def test_who_asked_for_an_answer_that_lasts_is_told_of_at_its_end(
+    start: Start, backend: Listener, told: Told, observer: Observer
+) -> None:
+    """Though its fields, by which a trusted proxy said who it was, were let go of."""
+
+    async def relay(request: Request, upstream: Upstream) -> web.StreamResponse:
+        async with upstream.request(request.head(), Lane.RELAYS) as stream:
+            request.outlast()
+            assert not request.raw_headers
+            return await stream_back(request, stream)
+
+    proxied = await start(relay, observer=observer, trusted_proxies=(ip_network("127.0.0.0/8"),))
+    browser, asked = await ask(proxied, backend, GET.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"))
+    await asked.send(b"HTTP/1.1 200 OK\r\n\r\n: heartbeat\n\n")
+    await browser.until(b"heartbeat")
+    browser.close()
+
+    ended = await told.of("request_ended")
+    assert (ended["method"], ended["client"], ended["status"]) == ("GET", "192.0.2.7", 499)
 
 
 async def test_a_web_socket_is_told_of_by_its_101(start: Start, backend: Listener, told: Told) -> None:
