@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from proxy.ops.admin.connection import Connection
+
 CONNECTIONS = 64
 """Most at once: the proxy's own share of the process's files is not theirs to use up (P7)."""
 
@@ -28,14 +30,7 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
     Raises:
         OSError: the address is in use or not this host's.
     """
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        handler_cancellation=True,
-        logger=_quiet(),
-        shutdown_timeout=_CLOSING,
-    )
+    runner = web.AppRunner(app, handle_signals=False, handler_cancellation=True, shutdown_timeout=_CLOSING)
     await runner.setup()
     try:
         server = await asyncio.get_running_loop().create_server(lambda: _protocol(runner), host, port)
@@ -51,7 +46,8 @@ def _protocol(runner: web.AppRunner) -> asyncio.Protocol:
     server = runner.server
     if server is None or len(server.connections) >= CONNECTIONS:
         return _Full()
-    return server()
+    quiet = _quiet()
+    return Connection(server, loop=asyncio.get_running_loop(), access_log=quiet, logger=quiet)
 
 
 def _quiet() -> logging.Logger:
