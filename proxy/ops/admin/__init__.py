@@ -7,6 +7,6 @@ and ``page`` is the status page.
 
 from proxy.ops.admin.admission import Admission
 from proxy.ops.admin.application import application
-from proxy.ops.admin.listener import listening
+from proxy.ops.admin.listener import inheriting, listening
 
-__all__ = ["Admission", "application", "listening"]
+__all__ = ["Admission", "application", "inheriting", "listening"]
