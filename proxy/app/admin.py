@@ -122,6 +122,7 @@ def _views(settings: Settings, proxy: Running, observed: Observed) -> Views:
         is_running=guard.reach.is_running,
         lanes=lambda: {lane.value: LaneUse(lanes.in_use(lane), lanes.bound(lane)) for lane in Lane},
         away_since=guard.reach.away_since,
+        waiting_since=guard.reach.waiting_since,
         drain=guard.drain,
     )
     journals = Journals(observed.metrics, observed.history, observed.stops, proxy.receipts)
