@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
@@ -14,7 +14,7 @@ from proxy.app.running import Running
 from proxy.config import AdminSettings, Settings, UserError
 from proxy.guard.ownership import is_nameless
 from proxy.http.lanes import Lane
-from proxy.ops.admin import Admission, application, listening
+from proxy.ops.admin import Admission, application, inheriting, listening
 from proxy.ops.feed import Feed
 from proxy.ops.history import History
 from proxy.ops.metrics import LaneUse, Metrics
@@ -36,20 +36,62 @@ class Observed:
 
 
 @asynccontextmanager
-async def administered(settings: Settings, proxy: Running, observed: Observed) -> AsyncIterator[str | None]:
+async def administered(
+    settings: Settings, proxy: Running, observed: Observed, sockets: Sequence[socket.socket] = ()
+) -> AsyncIterator[str | None]:
     """The admin listener's URL, for as long as the context lasts; None if it is switched off.
 
+    Args:
+        settings: Where, and who may look.
+        proxy: What is looked at.
+        observed: What it reported so far.
+        sockets: To listen on in place of where the settings say.
+
     Raises:
-        UserError: it cannot listen where the settings say.
+        UserError: it cannot listen where the settings say, or may not on one of the sockets.
     """
     admin = settings.admin
+    _vet(sockets, admin)
     if not admin.enabled:
         yield None
         return
     views = _views(settings, proxy, observed)
     admission = Admission(admin.host, admin.bearer)
     app = application(views, observed.metrics, observed.feed, proxy.guard.drain, admission)
-    async with _listening(app, admin) as url:
+    async with _inheriting(app, admin, sockets) if sockets else _listening(app, admin) as url:
+        yield url
+
+
+def _vet(sockets: Sequence[socket.socket], admin: AdminSettings) -> None:
+    """Holds sockets to what the settings are held to."""
+    if sockets and not admin.enabled:
+        raise UserError(
+            "admin.enabled: is false, but a socket named admin was inherited; set it to true, or disable that socket"
+        )
+    for sock in sockets:
+        if admin.bearer is None and sock.family is not socket.AF_UNIX and _place(sock, admin).is_exposed:
+            raise UserError(
+                f"admin.token: should be set, as others can reach {_url_of(sock, admin)}, where the inherited socket"
+                " named admin listens: set it or admin.token_file to what openssl rand -hex 32 prints, or have that"
+                " socket listen on 127.0.0.1"
+            )
+
+
+def _url_of(sock: socket.socket, admin: AdminSettings) -> str:
+    return f"unix://{sock.getsockname()}" if sock.family is socket.AF_UNIX else _place(sock, admin).url
+
+
+def _place(sock: socket.socket, admin: AdminSettings) -> AdminSettings:
+    host, port, *_ = sock.getsockname()
+    return admin.model_copy(update={"host": host, "port": port})
+
+
+@asynccontextmanager
+async def _inheriting(
+    app: web.Application, admin: AdminSettings, sockets: Sequence[socket.socket]
+) -> AsyncIterator[str]:
+    url = _url_of(sockets[0], admin)
+    async with inheriting(app, sockets):
         yield url
 
 
@@ -80,6 +122,7 @@ def _views(settings: Settings, proxy: Running, observed: Observed) -> Views:
         is_running=guard.reach.is_running,
         lanes=lambda: {lane.value: LaneUse(lanes.in_use(lane), lanes.bound(lane)) for lane in Lane},
         away_since=guard.reach.away_since,
+        waiting_since=guard.reach.waiting_since,
         drain=guard.drain,
     )
     journals = Journals(observed.metrics, observed.history, observed.stops, proxy.receipts)

@@ -23,6 +23,9 @@ from proxy.ops.trace import Trace, fan_out
 _DEAF = 0.3
 """Seconds in which the demo's turns do not hear a Stop, as long as it takes a real one on an idle machine (F13)."""
 
+_ADMIN = "admin"
+"""The ``FileDescriptorName`` of inherited sockets that operators connect to."""
+
 Announce = Callable[[str], None]
 
 
@@ -45,7 +48,7 @@ async def serve(
         UserError: something of its environment is missing.
     """
     _prepare(settings)
-    sockets = _inherited_sockets()
+    sockets, admin_sockets = _inherited_sockets()
     announce = started or _in_silence
     seen = await glance(settings)
 
@@ -55,7 +58,7 @@ async def serve(
         async with (
             _reporting(settings) as (report, trace),
             running(settings, fan_out(report, observed.report), notice=notice, sockets=sockets) as proxy,
-            administered(settings, proxy, observed) as admin_url,
+            administered(settings, proxy, observed, admin_sockets) as admin_url,
             attended(proxy, Reload(load, settings, proxy, trace, notice=notice), file),
         ):
             notice("started", **description(settings, proxy.url, seen), admin=admin_url)
@@ -120,12 +123,14 @@ def _prepare(settings: Settings) -> None:
         raise UserError(str(error)) from error
 
 
-def _inherited_sockets() -> list[socket.socket]:
+def _inherited_sockets() -> tuple[list[socket.socket], list[socket.socket]]:
+    """Those for browsers, whatever their names, and those for operators."""
     try:
         by_name = systemd.inherited_sockets()
     except ValueError as error:
         raise UserError(str(error)) from error
-    return [sock for sockets in by_name.values() for sock in sockets]
+    for_operators = by_name.pop(_ADMIN, [])
+    return [sock for sockets in by_name.values() for sock in sockets], for_operators
 
 
 @asynccontextmanager

@@ -54,6 +54,7 @@ class Sources:
         is_running: Whether the backend works on a stream, as it says itself; None if it does not.
         lanes: By name.
         away_since: When the backend was first found not to answer; None while it does.
+        waiting_since: When it was asked what it should have answered by now; None once it has, or was found away.
         drain: Whether starts are turned away.
     """
 
@@ -63,6 +64,7 @@ class Sources:
     is_running: Callable[[StreamRecord], Awaitable[bool | None]]
     lanes: Callable[[], Mapping[str, LaneUse]]
     away_since: Callable[[], Awaitable[float | None]]
+    waiting_since: Callable[[], Awaitable[float | None]]
     drain: Drain
 
 
@@ -112,7 +114,6 @@ class Views:
 
     async def status(self) -> dict[str, Any]:
         """The proxy as a whole."""
-        away_since = await self._sources.away_since()
         lanes = self._sources.lanes()
         return {
             "version": self._about.version,
@@ -121,7 +122,7 @@ class Views:
             "upstream": self._about.upstream,
             "started": self._iso(self._started),
             "uptime": self._age(self._started),
-            "backend": {"reachable": away_since is None, "away_since": self._iso(away_since)},
+            "backend": await self._backend(),
             "lanes": {name: {"in_use": lane.in_use, "limit": lane.limit} for name, lane in lanes.items()},
             "streams": _by_state(await self._sources.busy()),
             **self._journals.metrics.totals(),
@@ -150,6 +151,16 @@ class Views:
         history = self._journals.history
         cancels = [{"age": self._age(outcome.at), "took": outcome.took} for outcome in history.outcomes()]
         return {"step": STEP, "events": history.events(), "cancels": cancels}
+
+    async def _backend(self) -> dict[str, Any]:
+        """Whoever looks is told at once that an answer is overdue, and need not wait until it is given up."""
+        waiting_since = await self._sources.waiting_since()
+        away_since = await self._sources.away_since() if waiting_since is None else None
+        return {
+            "reachable": away_since is None,
+            "away_since": self._iso(away_since),
+            "waiting_since": self._iso(waiting_since),
+        }
 
     async def _stream(self, record: SessionRecord, stream: StreamRecord) -> dict[str, Any]:
         named = self._sources.is_named(record.session_id)

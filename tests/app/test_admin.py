@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -121,6 +122,59 @@ async def test_a_name_that_nobody_has_is_too(make_stage: MakeStage) -> None:
     with pytest.raises(UserError, match=r"admin\.port: cannot listen on http://nowhere\.invalid:0: .*--admin"):
         async with administered(nowhere, stage.proxy, Observed()):
             pass
+
+
+# -- sockets that were inherited ------------------------------------------------------------------
+
+
+async def test_on_an_inherited_socket_it_is_where_that_is(make_stage: MakeStage) -> None:
+    """Whatever the settings say: their port is taken."""
+    stage = await make_stage()
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as given:
+        settings = settings_for(stage.backend, port=taken.getsockname()[1])
+        async with administered(settings, stage.proxy, Observed(), [given.dup()]) as url:
+            assert url == f"http://127.0.0.1:{given.getsockname()[1]}"
+            assert (await Browser(url, stage.browser.session).call("GET", "/healthz")).status == 200
+
+
+async def test_an_inherited_unix_socket_needs_no_token(make_stage: MakeStage, tmp_path: Path) -> None:
+    """Who may connect to it, its file says."""
+    stage = await make_stage()
+    with socket.socket(socket.AF_UNIX) as given:
+        given.bind(str(tmp_path / "admin.sock"))
+        given.listen()
+        async with administered(settings_for(stage.backend), stage.proxy, Observed(), [given.dup()]) as url:
+            assert url == f"unix://{tmp_path}/admin.sock"
+
+
+async def test_an_inherited_socket_that_others_reach_needs_a_token(make_stage: MakeStage) -> None:
+    stage = await make_stage()
+    with socket.create_server(("127.0.0.1", 0)) as inner, socket.create_server(("0.0.0.0", 0)) as outer:
+        sockets = [inner, outer]
+        with pytest.raises(UserError) as caught:
+            async with administered(settings_for(stage.backend), stage.proxy, Observed(), sockets):
+                pass
+        secured = settings_for(stage.backend, token=SecretStr(TOKEN))
+        async with administered(secured, stage.proxy, Observed(), [sock.dup() for sock in sockets]) as url:
+            assert url is not None
+
+        assert str(caught.value) == (
+            f"admin.token: should be set, as others can reach http://0.0.0.0:{outer.getsockname()[1]}, where the"
+            " inherited socket named admin listens: set it or admin.token_file to what openssl rand -hex 32 prints,"
+            " or have that socket listen on 127.0.0.1"
+        )
+
+
+async def test_an_inherited_socket_that_nobody_would_serve_is_an_error(make_stage: MakeStage) -> None:
+    """Whoever connects to it would wait for ever."""
+    stage = await make_stage()
+    with socket.create_server(("127.0.0.1", 0)) as given, pytest.raises(UserError) as caught:
+        async with administered(settings_for(stage.backend, enabled=False), stage.proxy, Observed(), [given]):
+            pass
+
+    assert str(caught.value) == (
+        "admin.enabled: is false, but a socket named admin was inherited; set it to true, or disable that socket"
+    )
 
 
 async def test_it_asks_for_the_token_of_the_settings(make_stage: MakeStage) -> None:

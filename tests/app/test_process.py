@@ -16,7 +16,8 @@ from tests.support.lab import FAST, PATIENCE, Browser
 from tests.support.processes import ON_ASYNCIO, ON_UVLOOP, Process
 
 AS_SYSTEMD_DOES = (
-    "import os; os.dup2({}, 3); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='public')"
+    "import os; [os.dup2(fd, number) for number, fd in enumerate({fds}, 3)]; "
+    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='{count}', LISTEN_FDNAMES='{names}')"
 )
 
 
@@ -34,12 +35,16 @@ async def serve(request: pytest.FixtureRequest, backend: Backend) -> AsyncIterat
     """Starts the proxy in front of the backend, and waits until it guards."""
     processes: list[Process] = []
 
-    async def start(*options: str, listening: socket.socket | None = None, **variables: str) -> Process:
+    async def start(
+        *options: str, listening: socket.socket | None = None, admin: socket.socket | None = None, **variables: str
+    ) -> Process:
         code: str = request.param
-        descriptors: tuple[int, ...] = ()
-        if listening is not None:
-            code, descriptors = f"{AS_SYSTEMD_DOES.format(listening.fileno())}; {code}", (listening.fileno(),)
-        else:
+        given = {name: sock.fileno() for name, sock in (("public", listening), ("admin", admin)) if sock is not None}
+        descriptors = tuple(given.values())
+        if given:
+            as_systemd = AS_SYSTEMD_DOES.format(fds=descriptors, count=len(given), names=":".join(given))
+            code = f"{as_systemd}; {code}"
+        if listening is None:
             options = ("--listen=127.0.0.1:0", *options)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", code, "serve", f"--upstream={backend.url}", "--admin=127.0.0.1:0", *options),
@@ -209,6 +214,25 @@ async def test_an_upgrade_refuses_nobody(serve: Serve, browser: Browser) -> None
         assert await asking > 10
         new.signal(signal.SIGTERM)
         assert await new.exit_code() == 0
+
+
+async def test_a_restart_refuses_no_operator(serve: Serve) -> None:
+    """On a socket named admin whoever asks between two processes waits for the next one."""
+    with socket.create_server(("127.0.0.1", 0)) as admin:
+        url = f"http://127.0.0.1:{admin.getsockname()[1]}"
+        old = await serve(admin=admin)
+        await old.says(f"a status page on {url}/")
+        old.signal(signal.SIGTERM)
+        assert await old.exit_code() == 0
+        asking = asyncio.create_task(_ask_once(f"{url}/healthz"))
+        new = await serve(admin=admin)
+        await asking
+        assert new.url != url, "the public listener is where it always is"
+
+
+async def _ask_once(url: str) -> None:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        assert response.status == 200
 
 
 async def _ask_until(url: str, process: asyncio.subprocess.Process) -> int:

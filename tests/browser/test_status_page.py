@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -243,6 +244,23 @@ async def test_a_backend_that_is_away_is_told_until_it_is_back(
     await expect(page.concerns.first).to_contain_text("Hermes has not answered since")
     await backend.start(port=port)
     await expect(page.tab.locator("#pill")).to_have_text("serving")
+    await expect(page.concerns).to_have_text([WELL])
+
+
+async def test_a_backend_that_hangs_is_told_while_it_is_still_waited_for(
+    backend: Backend, guard: Guard, open_status: OpenStatus
+) -> None:
+    """A frozen process still takes connections: the kernel does it."""
+    page = await open_status(await guard())
+    await expect(page.concerns).to_have_text([WELL])
+    port = backend.port
+
+    await backend.close()
+    with socket.create_server(("127.0.0.1", port)):
+        await expect(page.tab.locator("#pill")).to_have_text("Hermes is silent")
+        await expect(page.concerns.first).to_contain_text("and has not answered yet")
+        await expect(page.tab.locator("#pill")).to_have_text("Hermes is away")
+    await backend.start(port=port)
     await expect(page.concerns).to_have_text([WELL])
 
 

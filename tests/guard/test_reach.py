@@ -8,7 +8,7 @@ import pytest
 
 from proxy.core.records import StreamRecord, StreamState
 from proxy.guard.backend import Liveness
-from proxy.guard.reach import FRESH, Reach
+from proxy.guard.reach import FRESH, GLANCE, Reach
 from proxy.guard.tasks import Tasks
 from proxy.http.errors import BackendTooSlowError, BackendUnreachableError, ProxyError
 from proxy.http.message import Answer
@@ -156,6 +156,61 @@ async def test_one_that_restarted_between_two_questions_is_noticed() -> None:
         await watched.reach.away_since()
 
         assert watched.lost == [9.0]
+
+
+# -- while it is asked ----------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_one_that_answers_in_good_time_is_not_waited_for() -> None:
+    async with Tasks() as tasks:
+        watched = Watched(tasks)
+
+        assert await watched.reach.waiting_since() is None
+        assert watched.asked.count == 1
+
+
+@in_virtual_time
+async def test_a_question_without_an_answer_is_told_before_it_is_given_up() -> None:
+    """To all who look, after that moment at once; and it stays one question."""
+    async with Tasks() as tasks:
+        watched, now = Watched(tasks), asyncio.get_running_loop().time
+        await watched.liveness.answered()
+        watched.asked.seconds = 60
+        await asyncio.sleep(FRESH)
+
+        for _ in range(3):
+            assert await watched.reach.waiting_since() == FRESH
+            assert await watched.reach.is_running(turn()) is None
+        assert now() == FRESH + GLANCE
+        assert watched.asked.count == 1
+        assert await watched.reach.away_since() == FRESH + 2.0
+
+
+@in_virtual_time
+async def test_one_that_is_known_to_be_away_is_not_waited_for() -> None:
+    """Nor does it hold up whoever looks again."""
+    async with Tasks() as tasks:
+        watched, now = Watched(tasks), asyncio.get_running_loop().time
+        watched.asked.seconds = 60
+        assert await watched.reach.away_since() == 2.0
+        await asyncio.sleep(FRESH)
+        before = now()
+
+        assert await watched.reach.waiting_since() is None
+        assert await watched.reach.away_since() == 2.0
+        assert now() == before + GLANCE
+
+
+@in_virtual_time
+async def test_what_passes_through_is_an_answer_too() -> None:
+    async with Tasks() as tasks:
+        watched = Watched(tasks)
+        watched.asked.seconds = 60
+        assert await watched.reach.waiting_since() == 0.0
+        await watched.liveness.answered()
+
+        assert await watched.reach.waiting_since() is None
 
 
 # -- what it works on -----------------------------------------------------------------------------

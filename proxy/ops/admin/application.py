@@ -29,7 +29,7 @@ def application(views: Views, metrics: Metrics, feed: Feed, drain: Drain, admiss
     """The application; whoever serves it has it shut down, which ends those who follow the events."""
     app = web.Application(middlewares=[errors_as_json, admitted(admission)], client_max_size=calls.LARGEST_BODY)
     app[calls.VIEWS], app[calls.METRICS], app[calls.FEED], app[calls.DRAIN] = views, metrics, feed, drain
-    app.on_response_prepare.append(_harden)
+    app.on_response_prepare.append(harden)
     app.on_shutdown.append(_end_feed)
     app.add_routes(
         [
@@ -64,7 +64,8 @@ def _file(path: Path) -> Callable[[web.Request], Awaitable[web.Response]]:
     return answer
 
 
-async def _harden(_request: web.Request, response: web.StreamResponse) -> None:
+async def harden(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Gives an answer the fields that every one has, and takes away the one that names versions."""
     response.headers.update(_HEADERS)
     response.headers.popall("Server", None)
 

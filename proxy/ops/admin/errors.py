@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -30,22 +32,31 @@ class RefusalError(Exception):
         self.headers = headers or {}
 
 
+MISTAKEN: Final = RefusalError(
+    HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The proxy made a mistake; its log has more."
+)
+MALFORMED: Final = RefusalError(
+    HTTPStatus.BAD_REQUEST, "bad_request", "The request is malformed; plain HTTP/1.1 is spoken here."
+)
+TOO_LONG: Final = RefusalError(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "head_too_long",
+    "The request line or a header is too long, or there are too many headers.",
+)
+
+
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answers every error, aiohttp's own included, in one form."""
     try:
         return await handler(request)
     except RefusalError as refusal:
-        return _answer(refusal)
+        return answer(refusal)
     except web.HTTPException as error:
-        return _answer(_translated(request, error))
+        return answer(_translated(request, error))
     except Exception:
         log.exception("the admin listener failed to answer %s %s", request.method, request.path)
-        return _answer(
-            RefusalError(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The proxy made a mistake; its log has more."
-            )
-        )
+        return answer(MISTAKEN)
 
 
 def _translated(request: web.Request, error: web.HTTPException) -> RefusalError:
@@ -65,6 +76,14 @@ def _translated(request: web.Request, error: web.HTTPException) -> RefusalError:
     return RefusalError(HTTPStatus(error.status), "refused", f"{error.reason}.")
 
 
-def _answer(refusal: RefusalError) -> web.Response:
+def unreadable(error: HttpProcessingError) -> RefusalError:
+    """What a parser's error is called. Its own words repeat what was read: there may be a token in it."""
+    if isinstance(error, LineTooLong) or error.message == "Too many headers received":
+        return TOO_LONG
+    return MALFORMED
+
+
+def answer(refusal: RefusalError) -> web.Response:
+    """The answer, before it is sent."""
     said = {"error": str(refusal), "code": refusal.code}
     return web.json_response(said, status=refusal.status, headers=refusal.headers)

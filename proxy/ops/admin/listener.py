@@ -1,11 +1,14 @@
-"""Where operators connect: the application on TCP, with bounds of its own."""
+"""Where operators connect: the application on a listener of its own, with bounds of its own."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing
 
 from aiohttp import web
+
+from proxy.ops.admin.connection import Connection
 
 CONNECTIONS = 64
 """Most at once: the proxy's own share of the process's files is not theirs to use up (P7)."""
@@ -28,21 +31,29 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
     Raises:
         OSError: the address is in use or not this host's.
     """
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        handler_cancellation=True,
-        logger=_quiet(),
-        shutdown_timeout=_CLOSING,
-    )
+    async with _running(app) as accept:
+        with closing(await asyncio.get_running_loop().create_server(accept, host, port)) as server:
+            yield server.sockets[0].getsockname()[1]
+
+
+@asynccontextmanager
+async def inheriting(app: web.Application, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
+    """The application on sockets that listen already; they are closed in the end."""
+    async with _running(app) as accept:
+        with ExitStack() as stack:
+            for sock in sockets:
+                server = await asyncio.get_running_loop().create_server(accept, sock=sock)
+                stack.enter_context(closing(server))
+            yield
+
+
+@asynccontextmanager
+async def _running(app: web.Application) -> AsyncIterator[Callable[[], asyncio.Protocol]]:
+    """What makes a protocol of every new connection."""
+    runner = web.AppRunner(app, handle_signals=False, handler_cancellation=True, shutdown_timeout=_CLOSING)
     await runner.setup()
     try:
-        server = await asyncio.get_running_loop().create_server(lambda: _protocol(runner), host, port)
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
+        yield lambda: _protocol(runner)
     finally:
         await runner.cleanup()
 
@@ -51,7 +62,8 @@ def _protocol(runner: web.AppRunner) -> asyncio.Protocol:
     server = runner.server
     if server is None or len(server.connections) >= CONNECTIONS:
         return _Full()
-    return server()
+    quiet = _quiet()
+    return Connection(server, loop=asyncio.get_running_loop(), access_log=quiet, logger=quiet)
 
 
 def _quiet() -> logging.Logger:

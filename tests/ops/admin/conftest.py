@@ -44,6 +44,7 @@ class Guard:
 
     records: tuple[SessionRecord, ...] = ()
     away_since: float | None = None
+    waiting_since: float | None = None
     relays: dict[str, int] = field(default_factory=dict)
     runs: bool | None = None
     drain: Drain = field(default_factory=Drain)
@@ -69,6 +70,9 @@ class Guard:
     async def _away_since(self) -> float | None:
         return self.away_since
 
+    async def _waiting_since(self) -> float | None:
+        return self.waiting_since
+
     def views(self) -> Views:
         sources = Sources(
             busy=self._busy,
@@ -77,6 +81,7 @@ class Guard:
             is_running=self._is_running,
             lanes=lambda: {"control": LaneUse(1, 16), "relays": LaneUse(3, 80)},
             away_since=self._away_since,
+            waiting_since=self._waiting_since,
             drain=self.drain,
         )
         journals = Journals(self.metrics, self.history, self.stops, self.receipts)

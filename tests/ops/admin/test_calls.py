@@ -95,14 +95,25 @@ async def test_the_status_is_of_the_proxy_as_a_whole(guard: "Guard", operator: "
     assert status["state"] == "serving"
     assert (status["listening"], status["upstream"]) == ("http://127.0.0.1:8788", "http://hermes:8787")
     assert (status["started"], status["uptime"]) == ("2027-01-15T08:00:00.000Z", 60.0)
-    assert status["backend"] == {"reachable": False, "away_since": "2027-01-15T07:59:50.500Z"}
+    assert status["backend"] == {"reachable": False, "away_since": "2027-01-15T07:59:50.500Z", "waiting_since": None}
     assert status["lanes"] == {"control": {"in_use": 1, "limit": 16}, "relays": {"in_use": 3, "limit": 80}}
     assert status["streams"] == {"running": 0, "cancel_sent": 0, "settling": 1}
     assert status["cancels"] == {"forwarded": 1}
 
 
 async def test_a_backend_that_answers_is_away_since_never(operator: "Operator") -> None:
-    assert (await operator.ask("/api/status")).json["backend"] == {"reachable": True, "away_since": None}
+    backend = (await operator.ask("/api/status")).json["backend"]
+    assert backend == {"reachable": True, "away_since": None, "waiting_since": None}
+
+
+async def test_a_backend_that_should_have_answered_is_told_before_it_is_away(
+    guard: "Guard", operator: "Operator"
+) -> None:
+    """As away it is only known once the question has been given up, for which nobody waits here."""
+    guard.away_since, guard.waiting_since = 999.0, 999.5
+
+    backend = (await operator.ask("/api/status")).json["backend"]
+    assert backend == {"reachable": True, "away_since": None, "waiting_since": "2027-01-15T07:59:59.500Z"}
 
 
 async def test_streams_are_those_that_run_or_settle_newest_first(guard: "Guard", operator: "Operator") -> None:

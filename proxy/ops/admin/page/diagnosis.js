@@ -13,7 +13,8 @@ const RECENT = 600;
 
 const HEEDED = { bad: 0, note: 1 };
 
-function backend({ backend: { reachable, away_since: since } }) {
+function backend({ backend: { reachable, away_since: since, waiting_since: asked } }) {
+  if (asked) return [{ mood: "note", text: `Hermes was asked at ${timeOfDay(asked)} whether it is well, and has not answered yet.` }];
   if (reachable) return [];
   return [{ mood: "bad", text: `Hermes has not answered since ${timeOfDay(since)}. Nothing can be stopped or started until it does.` }];
 }

@@ -97,6 +97,7 @@ function totals({ cancels, settled, unsettled, starts, holds_expired: expired, r
 
 function pill({ state, backend }) {
   if (!backend.reachable) return ["bad", "Hermes is away"];
+  if (backend.waiting_since) return ["busy", "Hermes is silent"];
   return { serving: ["good", "serving"], draining: ["busy", "draining"], settled: ["busy", "drained"] }[state];
 }
 

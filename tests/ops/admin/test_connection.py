@@ -1,0 +1,105 @@
+"""What is no HTTP is answered like any other mistake, and repeated to nobody."""
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from proxy.ops.admin import listening
+from proxy.ops.admin.errors import MALFORMED, MISTAKEN, TOO_LONG
+from tests.support.raw import RawBrowser
+
+if TYPE_CHECKING:
+    from tests.ops.admin.conftest import Operator
+
+SECRET = b"secret-token"
+HOST = b"Host: localhost\r\n"
+
+
+async def answer(port: int, request: bytes) -> tuple[int, dict[str, str], Any]:
+    """Status, fields and JSON of the answer to bytes behind which the connection ends."""
+    browser = RawBrowser(port)
+    try:
+        await browser.connect()
+        await browser.send(request)
+        head, _, body = (await browser.rest()).partition(b"\r\n\r\n")
+    finally:
+        browser.close()
+    line, *fields = head.decode().split("\r\n")
+    return int(line.split()[1]), dict(field.split(": ", 1) for field in fields), json.loads(body)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        SECRET + b"\r\n\r\n",
+        b"GET /" + SECRET + b"\xff HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET http://[" + SECRET + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET http://[]a@" + SECRET + b" HTTP/1.1\r\n" + HOST + b"\r\n",  # yarl's IndexError, as of 1.24
+        b"GET / HTTP/3.0\r\n" + HOST + b"\r\n",
+        b"GET / HTTP/1.1\r\nAuthorization Bearer " + SECRET + b"\r\n\r\n",
+        b"POST /api/drain HTTP/1.1\r\n" + HOST + b"Content-Length: " + SECRET + b"\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + SECRET,  # TLS
+    ],
+    ids=["line", "target", "host", "authority", "version", "field", "length", "tls"],
+)
+async def test_what_is_malformed_is_told_so_in_json(
+    operator: "Operator", caplog: pytest.LogCaptureFixture, request_: bytes
+) -> None:
+    """As every other mistake is; what was read may be a token, and is not repeated."""
+    caplog.set_level(logging.DEBUG)
+
+    status, _, said = await answer(operator.port, request_)
+
+    assert (status, said) == (400, {"error": str(MALFORMED), "code": "bad_request"})
+    assert SECRET.decode() not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"GET /" + 9000 * b"a" + b" HTTP/1.1\r\n" + HOST, b"GET / HTTP/1.1\r\n" + HOST + 200 * b"X: a\r\n"],
+    ids=["line", "fields"],
+)
+async def test_a_head_that_is_too_long_is_told_so(operator: "Operator", head: bytes) -> None:
+    status, _, said = await answer(operator.port, head + b"\r\n")
+
+    assert (status, said) == (431, {"error": str(TOO_LONG), "code": "head_too_long"})
+
+
+async def test_the_answer_has_the_fields_of_every_other(operator: "Operator") -> None:
+    """And does not say what it is made with."""
+    _, fields, _ = await answer(operator.port, b"?\r\n\r\n")
+    others = (await operator.ask("/nothing")).headers
+
+    assert fields.keys() - {"Connection"} == others.keys()
+
+
+async def test_what_no_application_catches_is_logged_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(_request: web.Request) -> web.StreamResponse:
+        raise RuntimeError("made by the test")
+
+    app = web.Application()
+    app.add_routes([web.get("/", fail)])
+    async with listening(app, "127.0.0.1", 0) as port:
+        status, _, said = await answer(port, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+
+    assert (status, said) == (500, {"error": str(MISTAKEN), "code": "internal_error"})
+    assert "made by the test" in caplog.text
+
+
+async def test_an_answer_that_has_begun_gets_no_second_head() -> None:
+    async def fail(request: web.Request) -> web.StreamResponse:
+        await web.StreamResponse().prepare(request)
+        raise RuntimeError("made by the test")
+
+    app = web.Application()
+    app.add_routes([web.get("/", fail)])
+    async with listening(app, "127.0.0.1", 0) as port:
+        browser = RawBrowser(port)
+        await browser.connect()
+        await browser.get("/")
+        assert (await browser.rest()).count(b"HTTP/1.1") == 1
+        browser.close()
