@@ -13,6 +13,9 @@ from proxy.http.errors import ProxyError
 INTERVAL = 0.025
 """Seconds between two questions, however many streams wait for their answers."""
 
+_PATIENCE = 2.0
+"""Seconds to wait for an answer; a busy machine takes part of one, and its workers as long to unwind."""
+
 
 class Slots:
     """Polls `/health` while anybody waits, and only then.
@@ -58,7 +61,8 @@ class Slots:
         await asyncio.sleep(self._asked + INTERVAL - self._clock())
         self._next, self._asked = None, self._clock()
         try:
-            answer = await self._backend.ask_health()
-        except ProxyError:
+            async with asyncio.timeout(_PATIENCE):
+                answer = await self._backend.ask_health()
+        except (ProxyError, TimeoutError):
             return None
         return read_runs(answer.status, answer.body)
