@@ -28,7 +28,7 @@ class Asked:
 
     def __init__(self, health: Health, *, seconds: float = 0.0) -> None:
         self.at: list[float] = []
-        self.under_way = 0
+        self.under_way = self.most = 0
         self._health = health
         self._seconds = seconds
 
@@ -36,6 +36,7 @@ class Asked:
         now = asyncio.get_running_loop().time()
         self.at.append(now)
         self.under_way += 1
+        self.most = max(self.most, self.under_way)
         try:
             await asyncio.sleep(self._seconds)
         finally:
@@ -188,6 +189,25 @@ async def test_a_health_that_hangs_holds_nobody_for_longer_than_its_patience() -
 
         await asyncio.sleep(2)
         assert asked.under_way == 0
+
+
+@in_virtual_time
+async def test_however_many_wait_for_a_health_that_hangs_the_lane_is_not_theirs() -> None:
+    """Stops run in it, too; whoever comes when enough was asked shares the next question."""
+    loop = asyncio.get_running_loop()
+    asked = Asked(busy_until(0), seconds=600)
+
+    async def fenced_after(slots: Slots, came: float) -> float:
+        await asyncio.sleep(came)
+        await anext(slots.follow("x"))
+        return loop.time() - came
+
+    async with Tasks() as tasks:
+        slots = make(asked, tasks)
+        held = await asyncio.gather(*(fenced_after(slots, number / 20) for number in range(40)))
+
+    assert max(held) < 4.1
+    assert asked.most == 4
 
 
 @in_virtual_time
