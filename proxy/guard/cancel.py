@@ -20,6 +20,8 @@ from proxy.http.errors import ProxyError
 from proxy.http.message import Answer, RequestHead
 
 _OK = 200
+_SILENT = (ProxyError, TimeoutError)
+"""A question of the proxy's own that was not answered, in time or at all."""
 
 _MOST_CORRECTIONS = 4
 """How often the record may turn out to be wrong before the cancel just passes (P7: bounded)."""
@@ -157,7 +159,7 @@ class CancelGuard:
             case True:
                 return await self._accepted(head, stream_id, forwarded)
             case False:
-                return await self._refused(stream_id, forwarded)
+                return await self._refused(head, stream_id, forwarded)
             case None:
                 await self._failed(stream_id)
                 return forwarded
@@ -167,17 +169,31 @@ class CancelGuard:
         with failing_open(self._report, "learning that a cancel failed", stream=stream_id):
             await self._ownership.observe(CancelFailed(self._ownership.clock(), stream_id))
 
-    async def _refused(self, stream_id: str, forwarded: Judged) -> Judged:
+    async def _refused(self, head: RequestHead, stream_id: str, forwarded: Judged) -> Judged:
         self.forget(stream_id)
         watched = self._relays.count(stream_id) > 0
         await self._ownership.observe(CancelRefused(self._ownership.clock(), stream_id))
         stream = await self._ownership.stream(stream_id)
         ending = stream.ending if stream else None
+        if ending is Ending.UNKNOWN and not watched:
+            ending = await self._ask_for_the_end(head, stream_id)
         if watched and ending is not Ending.UNKNOWN:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._live.now.answer_timeout):
                     await self._let_the_event_win(stream_id)
         return _with_reason(forwarded, ending)
+
+    async def _ask_for_the_end(self, head: RequestHead, stream_id: str) -> Ending | None:
+        """How a turn ended that nobody watched, and whose cancel was refused, as after a restart of the backend."""
+        with failing_open(self._report, "asking how a turn ended", stream=stream_id), suppress(*_SILENT):
+            async with asyncio.timeout(self._live.now.answer_timeout):
+                asked = self._ownership.clock()
+                answer = await self._backend.ask_status(stream_id, head.headers)
+                if await self._learn_status(answer, asked, stream_id):
+                    return None
+                if answer.status == _OK:
+                    return await self._reason(stream_id)
+        return Ending.UNKNOWN
 
     async def _accepted(self, head: RequestHead, stream_id: str, forwarded: Judged) -> Judged:
         watched = self._relays.count(stream_id) > 0  # asked first: they may end as soon as they may go on
@@ -229,17 +245,26 @@ class CancelGuard:
         confirmed = await self._confirm(head, stream_id, cancel_id)
         if confirmed.status != _OK:
             return Judged(confirmed)
-        if status := answers.read_status(confirmed.status, confirmed.body):
-            now = self._ownership.clock()
-            await self._ownership.observe(StatusSeen(now, asked, stream_id, status.active, status.ending))
-            if status.active:
-                return None
-        stream = await self._ownership.stream(stream_id)
-        reason = stream.ending if stream and stream.ending and stale.reason is Ending.UNKNOWN else stale.reason
-        if reason is Ending.UNKNOWN:
-            reason = Ending.LOST  # the backend answers this caller, and knows nothing of the stream's end
+        if await self._learn_status(confirmed, asked, stream_id):
+            return None
+        reason = await self._reason(stream_id) if stale.reason is Ending.UNKNOWN else stale.reason
         body = answers.stale_cancel(stream_id, reason, stale.active_stream_id)
         return Judged(confirmed.with_body(body), "stale", reason, cancel_id)
+
+    async def _learn_status(self, answer: Answer, asked: float, stream_id: str) -> bool:
+        """Whether it says that the stream runs after all."""
+        status = answers.read_status(answer.status, answer.body)
+        if status is None:
+            return False
+        now = self._ownership.clock()
+        await self._ownership.observe(StatusSeen(now, asked, stream_id, status.active, status.ending))
+        return status.active
+
+    async def _reason(self, stream_id: str) -> Ending:
+        """How the stream ended; lost if the backend answers this caller, and knows nothing of its end."""
+        stream = await self._ownership.stream(stream_id)
+        ending = stream.ending if stream else None
+        return Ending.LOST if ending is None or ending is Ending.UNKNOWN else ending
 
     async def _confirm(self, head: RequestHead, stream_id: str, cancel_id: str) -> Answer:
         answer = await self._backend.ask_status(stream_id, head.headers)

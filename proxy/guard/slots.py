@@ -13,6 +13,12 @@ from proxy.http.errors import ProxyError
 INTERVAL = 0.025
 """Seconds between two questions, however many streams wait for their answers."""
 
+_PATIENCE = 2.0
+"""Seconds to wait for an answer; a busy machine takes part of one, and its workers as long to unwind."""
+
+_MOST = 4
+"""Questions under way at once: each holds a connection of the lane that Stops run in."""
+
 
 class Slots:
     """Polls `/health` while anybody waits, and only then.
@@ -31,6 +37,7 @@ class Slots:
         self._live = live
         self._asked = clock() - INTERVAL
         self._next: asyncio.Task[Runs | None] | None = None
+        self._room = asyncio.Semaphore(_MOST)
 
     async def follow(self, stream_id: str) -> AsyncIterator[Slot]:
         """FENCED once that is known, FREE once that is known, then nothing more; the caller bounds the wait."""
@@ -55,10 +62,12 @@ class Slots:
         return await asyncio.shield(self._next)
 
     async def _ask(self) -> Runs | None:
-        await asyncio.sleep(self._asked + INTERVAL - self._clock())
-        self._next, self._asked = None, self._clock()
-        try:
-            answer = await self._backend.ask_health()
-        except ProxyError:
-            return None
+        async with self._room:
+            await asyncio.sleep(self._asked + INTERVAL - self._clock())
+            self._next, self._asked = None, self._clock()
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    answer = await self._backend.ask_health()
+            except (ProxyError, TimeoutError):
+                return None
         return read_runs(answer.status, answer.body)

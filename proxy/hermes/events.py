@@ -99,8 +99,12 @@ def session_in(data: bytes) -> str | None:
 
 
 def abandon() -> bytes:
-    """What makes a half-written frame one that no page listens for: its last name counts (WHATWG HTML §9.2.6)."""
-    return f"\nevent: {UNHEARD}\n\n".encode()
+    """What makes a half-written frame one that no page listens for: its last name counts (WHATWG HTML §9.2.6).
+
+    The colon spoils its last line, or begins a comment if that line is whole: a line end alone would then close the
+    frame as it is, and a page would hear it.
+    """
+    return f":\nevent: {UNHEARD}\n\n".encode()
 
 
 def synthesize(ending: Ending, session_id: str | None) -> tuple[str, bytes]:

@@ -2,9 +2,13 @@
 
 import contextlib
 
+import pytest
+
 from proxy.app import running
 from proxy.config import ListenSettings, Settings, UpstreamSettings
 from proxy.demo import CancelOrder, Pace
+from proxy.guard.backend import Backend as GuardBackend
+from proxy.http.errors import BackendTooSlowError
 from tests.support.lab import FAST, OWNERSHIP, UNHURRIED, MakeLab
 
 
@@ -81,6 +85,69 @@ async def test_a_restart_that_nobody_noticed_is_seen_in_health(make_lab: MakeLab
 
     assert (answer.json["cancelled"], answer.json["reason"]) == (False, "lost")
     assert not lab.backend.ledger.cancels
+
+
+async def test_a_stop_is_the_first_to_hear_of_a_restart(make_lab: MakeLab, release: str) -> None:
+    """P2: the new process does not know the turn; what its journal says, or does not say, is the reason."""
+    lab = await make_lab(release)
+    _, first, tab = await lab.browser.turn()
+    await lab.backend.restart()
+    await tab.ended()
+    await lab.until_reported("relay_ended")
+
+    answers = [await lab.browser.cancel(first) for _ in range(2)]
+
+    assert [(answer.json["cancelled"], answer.json["reason"]) for answer in answers] == [(False, "lost")] * 2
+    assert [answer.guard["verdict"] for answer in answers] == ["forwarded", "stale"]
+    assert lab.backend.ledger.cancels[first] == 1
+
+
+async def test_a_journal_tells_how_a_turn_ended_that_nobody_watched(make_lab: MakeLab, release: str) -> None:
+    """P2: the backend itself says `false`, and does not say why."""
+    lab = await make_lab(release)
+    _, first, tab = await lab.browser.turn("n=20 d=0.02 tag=A")
+    await tab.leave()
+    await (await lab.direct.open(first).ended()).leave()
+
+    answer = await lab.browser.cancel(first)
+
+    assert (answer.json["cancelled"], answer.json["reason"]) == (False, "finished")
+    assert len(lab.backend.ledger.requests_for("/api/chat/stream/status")) == 1
+
+
+@pytest.mark.parametrize("error", [BackendTooSlowError("no answer"), TimeoutError(), RuntimeError("injected")])
+async def test_a_refusal_passes_untouched_where_nothing_more_is_said(
+    make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """P8: the backend's own answer does without a reason."""
+
+    async def silent(*_: object) -> None:
+        raise error
+
+    lab = await make_lab()
+    _, first, tab = await lab.browser.turn()
+    await lab.backend.restart()
+    await tab.ended()
+    await lab.until_reported("relay_ended")
+    monkeypatch.setattr(GuardBackend, "ask_status", silent)
+
+    answer = await lab.browser.cancel(first)
+
+    assert answer.json == {"ok": True, "cancelled": False, "stream_id": first}
+    assert bool(lab.reported("internal_error")) is isinstance(error, RuntimeError)
+
+
+async def test_a_stop_costs_no_question_about_its_end(make_lab: MakeLab, release: str) -> None:
+    """Only one that is refused, for a turn that nobody watches, has something to ask."""
+    lab = await make_lab(release)
+    _, watched, _ = await lab.browser.turn()
+    _, unwatched, tab = await lab.browser.turn()
+    await tab.leave()
+
+    answers = [await lab.browser.cancel(stream_id) for stream_id in (watched, unwatched)]
+
+    assert [answer.json["cancelled"] for answer in answers] == [True, True]
+    assert not lab.backend.ledger.requests_for("/api/chat/stream/status")
 
 
 async def test_a_backend_that_dies_while_it_settles_holds_nobody(make_lab: MakeLab) -> None:

@@ -28,13 +28,19 @@ class Asked:
 
     def __init__(self, health: Health, *, seconds: float = 0.0) -> None:
         self.at: list[float] = []
+        self.under_way = self.most = 0
         self._health = health
         self._seconds = seconds
 
     async def ask_health(self) -> Answer:
         now = asyncio.get_running_loop().time()
         self.at.append(now)
-        await asyncio.sleep(self._seconds)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await asyncio.sleep(self._seconds)
+        finally:
+            self.under_way -= 1
         return self._health(now)
 
 
@@ -170,6 +176,47 @@ async def test_where_health_cannot_be_read_the_worker_is_given_a_grace(health: H
 
     assert [slot for slot, _ in learned] == [Slot.FENCED]
     assert learned[0][1] == pytest.approx(GRACE, abs=INTERVAL)
+
+
+@in_virtual_time
+async def test_a_health_that_hangs_holds_nobody_for_longer_than_its_patience() -> None:
+    """P7: it is then as one that cannot be read, and no question goes on holding a slot of the lane for Stops."""
+    asked = Asked(busy_until(0), seconds=600)
+    async with Tasks() as tasks:
+        learned = await follow_for(5, make(asked, tasks))
+        assert learned == [(Slot.FENCED, 2.0)]
+        assert len(asked.at) == 3
+
+        await asyncio.sleep(2)
+        assert asked.under_way == 0
+
+
+@in_virtual_time
+async def test_however_many_wait_for_a_health_that_hangs_the_lane_is_not_theirs() -> None:
+    """Stops run in it, too; whoever comes when enough was asked shares the next question."""
+    loop = asyncio.get_running_loop()
+    asked = Asked(busy_until(0), seconds=600)
+
+    async def fenced_after(slots: Slots, came: float) -> float:
+        await asyncio.sleep(came)
+        await anext(slots.follow("x"))
+        return loop.time() - came
+
+    async with Tasks() as tasks:
+        slots = make(asked, tasks)
+        held = await asyncio.gather(*(fenced_after(slots, number / 20) for number in range(40)))
+
+    assert max(held) < 4.1
+    assert asked.most == 4
+
+
+@in_virtual_time
+async def test_a_health_that_takes_long_is_waited_for() -> None:
+    """On a busy machine the worker takes long as well: the grace would be over before it has unwound."""
+    async with Tasks() as tasks:
+        learned = await follow(make(Asked(busy_until(1), seconds=1.5), tasks))
+
+    assert learned == [(Slot.FREE, 3.0)]
 
 
 @in_virtual_time

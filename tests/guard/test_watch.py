@@ -405,7 +405,17 @@ async def test_an_overdue_ending_is_written_in_the_backends_shape(ending: Ending
 
 
 @pytest.mark.parametrize(
-    "half", [b"event: tok", b"event: token\ndata: {", b"event: token\r\ndata: {\r", b": hear", b"id: 1"]
+    "half",
+    [
+        b"event: tok",
+        b"event: token\ndata: {",
+        b"event: token\r\ndata: {\r",
+        b"event: token\ndata: {}\n",
+        b"event: cancel\ndata: {}\n",
+        b"event: cancel\r\ndata: {}\r\n",
+        b": hear",
+        b"id: 1",
+    ],
 )
 @in_virtual_time
 async def test_a_half_written_frame_is_nothing_to_the_page_and_the_ending_follows(half: bytes) -> None:
