@@ -40,6 +40,8 @@ class RawResponse(web.StreamResponse):
         upgrade: Protocol of a 101; the bytes after the head are then nobody's business.
     """
 
+    _writer: PatientWriter
+
     def __init__(
         self,
         status: int,
@@ -76,10 +78,6 @@ class RawResponse(web.StreamResponse):
         """
         await self._writer.drain()
 
-    @property
-    def _writer(self) -> PatientWriter:
-        return cast("PatientWriter", self._payload_writer)
-
     async def write_eof(self, data: bytes = b"") -> None:
         """End the body, with what of it was given beforehand."""
         rest = data or self._whole_body
@@ -90,7 +88,7 @@ class RawResponse(web.StreamResponse):
         asked = cast("Request", request)
         self._req = request
         writer = asked.patient_writer
-        self._payload_writer = writer
+        self._payload_writer = self._writer = writer
         framing = self._switching() if self._upgrade is not None else self._framing(asked)
         headers = self.raw_headers
         if self.status == HTTPStatus.NO_CONTENT:  # it states no length (RFC 9110 §8.6), and the backend's may

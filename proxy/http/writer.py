@@ -44,7 +44,7 @@ class PatientWriter(StreamWriter):
     @property
     def is_full(self) -> bool:
         """Whether more was written than the peer takes for now (backpressure); `drain` waits until it is not."""
-        return self.protocol.writing_paused
+        return self._protocol.writing_paused
 
     def send(self, chunk: bytes) -> None:
         """Write a piece of the body, which is not empty, without waiting.
