@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from proxy.config import ListenSettings
@@ -17,18 +17,19 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def warning_if_exposed(
-    listen: ListenSettings, authentication: Authentication, announce: Callable[[str], None]
+    places: Sequence[ListenSettings], authentication: Authentication, announce: Callable[[str], None]
 ) -> AsyncIterator[None]:
     """Warns as soon as Hermes says that it asks for no login, and at once if it says nothing yet.
 
     Args:
-        listen: Where browsers connect.
+        places: Where browsers connect.
         authentication: Asks Hermes.
         announce: Prints a line; the log gets the warning too.
     """
     async with Tasks() as tasks:
-        if listen.is_exposed:
-            tasks.spawn(_warn(listen.url, authentication, announce), "warning about the missing login")
+        exposed = [place.url for place in places if place.is_exposed]
+        if exposed:
+            tasks.spawn(_warn(" and ".join(exposed), authentication, announce), "warning about the missing login")
         yield
 
 

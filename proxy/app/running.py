@@ -26,7 +26,8 @@ _CLOSING = 2.0
 class Running:
     """A proxy that listens."""
 
-    url: str
+    places: tuple[ListenSettings, ...]
+    """Where it does, which is not where the settings say if it inherited its sockets."""
     guard: Guard
     receipts: Receipts
     lanes: Lanes
@@ -35,6 +36,11 @@ class Running:
     observer: Observer
     inherited: Inherited | None
     """What it listens on, if that is not its own."""
+
+    @property
+    def url(self) -> str:
+        """The address, or the first of several."""
+        return self.places[0].url
 
 
 @asynccontextmanager
@@ -62,8 +68,8 @@ async def running(
             guard = compose(settings, upstream, tasks, receipts, report=report, notice=notice)
             observer = Observer(notice, slow_after=settings.log.slow_after)
             server = Server(guard.gate, listener_rules(settings), observer=observer)
-            async with _finishing(server, guard), _listening(settings, server, sockets) as (url, inherited):
-                yield Running(url, guard, receipts, lanes, upstream, server, observer, inherited)
+            async with _finishing(server, guard), _listening(settings, server, sockets) as (places, inherited):
+                yield Running(places, guard, receipts, lanes, upstream, server, observer, inherited)
 
 
 def bounds_of(settings: Settings) -> dict[Lane, int]:
@@ -95,22 +101,22 @@ async def _finishing(server: Server, guard: Guard) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _listening(
     settings: Settings, server: Server, sockets: Sequence[socket.socket]
-) -> AsyncIterator[tuple[str, Inherited | None]]:
+) -> AsyncIterator[tuple[tuple[ListenSettings, ...], Inherited | None]]:
     where = settings.listen
     tls = tls_context(where.tls.cert, where.tls.key) if where.tls else None
     if sockets:
         async with Inherited(server, sockets, tls=tls) as inherited:
-            yield _url_of(sockets[0], where), inherited
+            yield tuple(_place_of(sock, where) for sock in sockets), inherited
     elif where.unix is not None:
         with closing(await listen_unix(server, where.unix)):
-            yield where.url, None
+            yield (where,), None
     else:
         with closing(await listen(server, where.host, where.port, tls=tls)) as listener:
             port = listener.sockets[0].getsockname()[1]
-            yield where.model_copy(update={"port": port}).url, None
+            yield (where.model_copy(update={"port": port}),), None
 
 
-def _url_of(sock: socket.socket, where: ListenSettings) -> str:
+def _place_of(sock: socket.socket, where: ListenSettings) -> ListenSettings:
     name = sock.getsockname()
     place = {"unix": name} if sock.family is socket.AF_UNIX else {"host": name[0], "port": name[1], "unix": None}
-    return where.model_copy(update=place).url
+    return where.model_copy(update=place)

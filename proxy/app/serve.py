@@ -65,7 +65,7 @@ async def serve(
             announce(f"guarding {settings.upstream.url} on {proxy.url}")
             if admin_url is not None:
                 announce(f"health, metrics and a status page on {admin_url}/")
-            async with warning_if_exposed(settings.listen, proxy.guard.gate.authentication, announce):
+            async with warning_if_exposed(proxy.places, proxy.guard.gate.authentication, announce):
                 await drained(proxy, told_to_end)
 
     return await until_signalled(life)

@@ -30,7 +30,7 @@ class Says:
 async def warnings(listen: ListenSettings, *answers: bool | None, seconds: float = 0.0) -> list[str]:
     """What is announced within so many seconds."""
     said: list[str] = []
-    async with warning_if_exposed(listen, cast("Authentication", Says(*answers)), said.append):
+    async with warning_if_exposed([ListenSettings(), listen], cast("Authentication", Says(*answers)), said.append):
         await asyncio.sleep(seconds)
         await asyncio.sleep(0)
     return said

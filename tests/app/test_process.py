@@ -216,6 +216,16 @@ async def test_an_upgrade_refuses_nobody(serve: Serve, browser: Browser) -> None
         assert await new.exit_code() == 0
 
 
+async def test_an_inherited_socket_that_others_reach_is_warned_of(serve: Serve) -> None:
+    """Wherever the settings say that it listens."""
+    with socket.create_server(("0.0.0.0", 0)) as listening:
+        process = await serve(listening=listening)
+        port = listening.getsockname()[1]
+        await process.says(
+            f"WARNING: http://0.0.0.0:{port} can be reached from elsewhere, and Hermes asks for no login."
+        )
+
+
 async def test_a_restart_refuses_no_operator(serve: Serve) -> None:
     """On a socket named admin whoever asks between two processes waits for the next one."""
     with socket.create_server(("127.0.0.1", 0)) as admin:
