@@ -102,8 +102,6 @@ class Downstream(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, head by head, unless it is to be dropped."""
-        if self.discards_input and not self._body_under_way:
-            return
         for piece in self._cutter.cut(data, enough=self._is_paused):
             if not self.discards_input or self._body_under_way:
                 super().data_received(piece)

@@ -232,36 +232,42 @@ async def test_a_stop_that_does_not_work_is_told_while_it_does_not(
     await start
 
 
+async def without(backend: Backend, page: StatusPage, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    """A page on which all is well, what it shows while the backend does not listen, and that it is well again."""
+    await expect(page.concerns).to_have_text([WELL])
+    port = backend.port
+    await backend.close()
+    await meanwhile()
+    await backend.start(port=port)
+    await expect(page.tab.locator("#pill")).to_have_text("serving")
+    await expect(page.concerns).to_have_text([WELL])
+
+
 async def test_a_backend_that_is_away_is_told_until_it_is_back(
     backend: Backend, guard: Guard, open_status: OpenStatus
 ) -> None:
     page = await open_status(await guard())
-    await expect(page.concerns).to_have_text([WELL])
-    port = backend.port
 
-    await backend.close()
-    await expect(page.tab.locator("#pill")).to_have_text("Hermes is away")
-    await expect(page.concerns.first).to_contain_text("Hermes has not answered since")
-    await backend.start(port=port)
-    await expect(page.tab.locator("#pill")).to_have_text("serving")
-    await expect(page.concerns).to_have_text([WELL])
+    async def away() -> None:
+        await expect(page.tab.locator("#pill")).to_have_text("Hermes is away")
+        await expect(page.concerns.first).to_contain_text("Hermes has not answered since")
+
+    await without(backend, page, away)
 
 
 async def test_a_backend_that_hangs_is_told_while_it_is_still_waited_for(
     backend: Backend, guard: Guard, open_status: OpenStatus
 ) -> None:
     """A frozen process still takes connections: the kernel does it."""
-    page = await open_status(await guard())
-    await expect(page.concerns).to_have_text([WELL])
-    port = backend.port
+    page, port = await open_status(await guard()), backend.port
 
-    await backend.close()
-    with socket.create_server(("127.0.0.1", port)):
-        await expect(page.tab.locator("#pill")).to_have_text("Hermes is silent")
-        await expect(page.concerns.first).to_contain_text("and has not answered yet")
-        await expect(page.tab.locator("#pill")).to_have_text("Hermes is away")
-    await backend.start(port=port)
-    await expect(page.concerns).to_have_text([WELL])
+    async def frozen() -> None:
+        with socket.create_server(("127.0.0.1", port)):
+            await expect(page.tab.locator("#pill")).to_have_text("Hermes is silent")
+            await expect(page.concerns.first).to_contain_text("and has not answered yet")
+            await expect(page.tab.locator("#pill")).to_have_text("Hermes is away")
+
+    await without(backend, page, frozen)
 
 
 async def test_a_full_lane_is_told(guard: Guard, open_status: OpenStatus) -> None:

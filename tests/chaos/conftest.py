@@ -20,7 +20,7 @@ from tests.support.lab import FAST, OWNERSHIP, Lab
 from tests.support.raw import RawBrowser
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "1.5"))
-"""How long a storm lasts; what takes long by itself is left out unless it is more than the default."""
+"""How long a storm lasts; what takes long by itself is smaller unless it is a good deal more than the default."""
 
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or secrets.randbelow(1 << 32)
 """Which one it is."""

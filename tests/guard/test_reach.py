@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -53,10 +55,16 @@ class Watched:
         self.lost.append(since)
 
 
+@asynccontextmanager
+async def watching() -> AsyncIterator[Watched]:
+    """The questions that are asked belong to the context."""
+    async with Tasks() as tasks:
+        yield Watched(tasks)
+
+
 @in_virtual_time
 async def test_what_passed_through_lately_is_evidence_enough() -> None:
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
+    async with watching() as watched:
         await watched.liveness.answered()
 
         assert await watched.reach.away_since() is None
@@ -65,17 +73,14 @@ async def test_what_passed_through_lately_is_evidence_enough() -> None:
 
 @in_virtual_time
 async def test_it_is_asked_when_nothing_passed_through() -> None:
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
-
+    async with watching() as watched:
         assert await watched.reach.away_since() is None
         assert watched.asked.count == 1
 
 
 @in_virtual_time
 async def test_many_who_want_to_know_are_one_question() -> None:
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
+    async with watching() as watched:
         watched.asked.fails = AWAY
 
         answers = await asyncio.gather(*(watched.reach.away_since() for _ in range(9)))
@@ -88,8 +93,7 @@ async def test_many_who_want_to_know_are_one_question() -> None:
 def test_it_is_away_since_it_was_first_found_so(error: ProxyError) -> None:
     @in_virtual_time
     async def story() -> None:
-        async with Tasks() as tasks:
-            watched = Watched(tasks)
+        async with watching() as watched:
             watched.asked.fails = error
             for _ in range(3):
                 assert await watched.reach.away_since() == 0.1
@@ -101,8 +105,7 @@ def test_it_is_away_since_it_was_first_found_so(error: ProxyError) -> None:
 
 @in_virtual_time
 async def test_it_is_not_asked_more_often_than_that() -> None:
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
+    async with watching() as watched:
         watched.asked.fails = AWAY
         for _ in range(10):
             await watched.reach.away_since()
@@ -113,8 +116,7 @@ async def test_it_is_not_asked_more_often_than_that() -> None:
 
 @in_virtual_time
 async def test_a_backend_that_hangs_is_away() -> None:
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
+    async with watching() as watched:
         watched.asked.seconds = 60
 
         assert await watched.reach.away_since() == 2.0
@@ -122,8 +124,7 @@ async def test_a_backend_that_hangs_is_away() -> None:
 
 @in_virtual_time
 async def test_it_is_back_once_it_answers_whoever_asked() -> None:
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
+    async with watching() as watched:
         watched.asked.fails = AWAY
         await watched.reach.away_since()
         watched.asked.fails = None
@@ -136,8 +137,7 @@ async def test_it_is_back_once_it_answers_whoever_asked() -> None:
 @in_virtual_time
 async def test_one_that_was_gone_lost_what_ran() -> None:
     """The question is evidence like any other call; that it was slow is none."""
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
+    async with watching() as watched:
         for error in (BackendTooSlowError("no answer"), AWAY, None):
             watched.asked.fails = error
             await watched.reach.away_since()
@@ -148,8 +148,7 @@ async def test_one_that_was_gone_lost_what_ran() -> None:
 
 @in_virtual_time
 async def test_one_that_restarted_between_two_questions_is_noticed() -> None:
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
+    async with watching() as watched:
         await watched.reach.away_since()
         await asyncio.sleep(10)
         watched.asked.began = 9.0
@@ -163,9 +162,7 @@ async def test_one_that_restarted_between_two_questions_is_noticed() -> None:
 
 @in_virtual_time
 async def test_one_that_answers_in_good_time_is_not_waited_for() -> None:
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
-
+    async with watching() as watched:
         assert await watched.reach.waiting_since() is None
         assert watched.asked.count == 1
 
@@ -173,8 +170,8 @@ async def test_one_that_answers_in_good_time_is_not_waited_for() -> None:
 @in_virtual_time
 async def test_a_question_without_an_answer_is_told_before_it_is_given_up() -> None:
     """To all who look, after that moment at once; and it stays one question."""
-    async with Tasks() as tasks:
-        watched, now = Watched(tasks), asyncio.get_running_loop().time
+    async with watching() as watched:
+        now = asyncio.get_running_loop().time
         await watched.liveness.answered()
         watched.asked.seconds = 60
         await asyncio.sleep(FRESH)
@@ -190,8 +187,8 @@ async def test_a_question_without_an_answer_is_told_before_it_is_given_up() -> N
 @in_virtual_time
 async def test_one_that_is_known_to_be_away_is_not_waited_for() -> None:
     """Nor does it hold up whoever looks again."""
-    async with Tasks() as tasks:
-        watched, now = Watched(tasks), asyncio.get_running_loop().time
+    async with watching() as watched:
+        now = asyncio.get_running_loop().time
         watched.asked.seconds = 60
         assert await watched.reach.away_since() == 2.0
         await asyncio.sleep(FRESH)
@@ -204,8 +201,7 @@ async def test_one_that_is_known_to_be_away_is_not_waited_for() -> None:
 
 @in_virtual_time
 async def test_what_passes_through_is_an_answer_too() -> None:
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
+    async with watching() as watched:
         watched.asked.seconds = 60
         assert await watched.reach.waiting_since() == 0.0
         await watched.liveness.answered()
@@ -236,8 +232,7 @@ def test_it_says_itself_what_it_works_on(
 ) -> None:
     @in_virtual_time
     async def story() -> None:
-        async with Tasks() as tasks:
-            watched = Watched(tasks)
+        async with watching() as watched:
             watched.asked.runs = runs
             await watched.liveness.answered()
             await asyncio.sleep(FRESH)
@@ -251,9 +246,7 @@ def test_it_says_itself_what_it_works_on(
 
 @in_virtual_time
 async def test_a_turn_is_given_time_to_begin() -> None:
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
-
+    async with watching() as watched:
         assert await watched.reach.is_running(turn(began=0.0)) is None
         await asyncio.sleep(FRESH)
         assert await watched.reach.is_running(turn(began=0.0)) is False
@@ -261,8 +254,7 @@ async def test_a_turn_is_given_time_to_begin() -> None:
 
 @in_virtual_time
 async def test_of_a_backend_that_is_away_nothing_is_known() -> None:
-    async with Tasks() as tasks:
-        watched = Watched(tasks)
+    async with watching() as watched:
         await asyncio.sleep(FRESH)
         assert await watched.reach.is_running(turn()) is False
         await asyncio.sleep(2 * FRESH)
