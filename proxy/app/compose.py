@@ -5,24 +5,28 @@ from dataclasses import dataclass
 
 from proxy.app.gate import gate_rules
 from proxy.config import Settings
-from proxy.core.effects import EndRelays, Settled, WatchSettling
+from proxy.core.effects import EndRelays, PursueStop, Settled
 from proxy.guard.authentication import Authentication
-from proxy.guard.backend import Backend, Liveness
+from proxy.guard.backend import Backend
 from proxy.guard.cancel import CancelGuard
 from proxy.guard.drain import Drain
+from proxy.guard.evidence import Evidence
 from proxy.guard.gate import Gate
 from proxy.guard.handler import Handler
+from proxy.guard.health import Health
 from proxy.guard.limits import Limits, Live
+from proxy.guard.listening import Listening
 from proxy.guard.login import LoginGuard
 from proxy.guard.ownership import Ownership
 from proxy.guard.reach import Reach
 from proxy.guard.relay import RelayGuard
 from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report, unheard
-from proxy.guard.settling import Settling
-from proxy.guard.slots import Slots
+from proxy.guard.sending import Sending
 from proxy.guard.start import StartGuard
+from proxy.guard.stopping import Stopping
 from proxy.guard.tasks import Tasks
+from proxy.guard.turns import Turns
 from proxy.http.upstream import Upstream
 from proxy.ops.receipts import Receipt, Receipts
 from proxy.store.memory import MemoryStore
@@ -54,8 +58,7 @@ def limits_of(settings: Settings) -> Limits:
         linger=own.linger,
         answer_timeout=own.answer_timeout,
         answer_gap=own.answer_gap,
-        cancel_grace=own.cancel_grace,
-        release_grace=own.release_grace,
+        stop_timeout=own.stop_timeout,
         idle_timeout=relay.idle_timeout,
         buffer=relay.buffer,
         start_body_limit=own.start_body_limit,
@@ -87,25 +90,38 @@ def compose(  # noqa: PLR0913 - what it is put together from
     ownership = Ownership(store, clock, report)
     relays = Relays()
     backend = Backend(upstream, answer_limit=ANSWER_LIMIT)
-    liveness = Liveness(clock, ownership.lose_running)
-    cancels = CancelGuard(backend, ownership, relays, tasks, live, report=report)
-    settling = Settling(ownership, relays, Slots(backend, tasks, clock, live), tasks, live, report=report)
+    health = Health(backend, tasks, clock, ownership.lose_running, report=report)
+    listening = Listening(backend, ownership)
+    apart = Turns()
+    stopping = Stopping(backend, ownership, relays, health=health, apart=apart, tasks=tasks, live=live, report=report)
+    sending = Sending(
+        backend,
+        ownership,
+        relays,
+        listening=listening,
+        stopping=stopping,
+        evidence=Evidence(backend, ownership, health, live),
+        tasks=tasks,
+        live=live,
+        report=report,
+    )
+    cancels = CancelGuard(backend, ownership, sending, stopping, report=report)
 
     def settled(effect: Settled) -> None:
-        cancels.forget(effect.stream_id)
+        sending.forget(effect.cancel.cancel_id)
         receipt = Receipt.of(effect.stream_id, effect.cancel, effect.ending)
         receipts.add(receipt)
         report("cancel_settled", **receipt.fields())
 
     ownership.on(EndRelays, lambda effect: relays.revise(effect.stream_id))
-    ownership.on(WatchSettling, settling.watch)
+    ownership.on(PursueStop, stopping.pursue)
     ownership.on(Settled, settled)
-    starts = StartGuard(backend, ownership, tasks, live, report=report)
+    starts = StartGuard(backend, ownership, apart=apart, tasks=tasks, live=live, report=report)
     drain = Drain(backend, ownership, relays, starts, tasks, timeout=settings.drain.timeout, notice=notice)
     handler = Handler(
         upstream,
         ownership,
-        liveness,
+        health,
         cancels,
         starts,
         RelayGuard(upstream, ownership, relays, live, report=report),
@@ -114,5 +130,5 @@ def compose(  # noqa: PLR0913 - what it is put together from
     )
     authentication = Authentication(backend, tasks, clock)
     gate = Gate(handler, authentication, LoginGuard(backend, tasks, clock), gate_rules(settings), notice=notice)
-    reach = Reach(backend, liveness, tasks, clock)
+    reach = Reach(backend, health, tasks, clock)
     return Guard(gate, handler, live, store, ownership, relays, drain, reach)

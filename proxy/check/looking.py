@@ -13,7 +13,8 @@ from proxy.check.asking import Asker, Reply
 from proxy.check.evidence import Evidence, Outcome, Streaming, Tried, Unreachable
 from proxy.config import UpstreamSettings
 from proxy.hermes import releases
-from proxy.hermes.answers import Login, read_login, tells_server_start
+from proxy.hermes.answers import Login, read_login
+from proxy.hermes.health import tells_server_start
 from proxy.hermes.probe import (
     FAR,
     HEALTH,

@@ -193,9 +193,14 @@ class AdminSettings(_Section):
 class OwnershipSettings(_Section):
     """How long stopping and starting turns may take, and what is remembered about them."""
 
-    settle_timeout: Timeout = 5.0
-    """Longest that a next turn is held, and that a cancelled stream may stay open (P3, P5).
-    Unwinding takes about 100ms; 5s covers a busy machine, and is what a person will wait."""
+    settle_timeout: Timeout = 10.0
+    """Longest that a next turn, or a change of the session, is held until the stopped turn's worker is gone, and that a
+    cancelled stream may stay open in silence (P3, P5). Sent earlier, Hermes would refuse it or spoil it; it takes
+    a tenth of a second normally, and seconds on a busy machine."""
+
+    stop_timeout: Timeout = 30.0
+    """Longest that an accepted Stop is repeated until its worker is seen gone (P11). After that the proxy
+    says that Hermes did not stop, and a further Stop is forwarded as if it were the first."""
 
     answer_timeout: Duration = 1.0
     """Longest that an accepted cancel waits for its terminal event before it is answered, and that
@@ -204,14 +209,6 @@ class OwnershipSettings(_Section):
     answer_gap: Duration = 0.015
     """Time between a terminal event and the cancel's answer. They use different connections, and
     the event must arrive first (F5); 15ms is about one frame of a screen."""
-
-    cancel_grace: Duration = 0.75
-    """Time after a turn's start before which its cancel is not forwarded: until its agent listens,
-    Hermes accepts a cancel and loses it (F13), which took up to 300ms on an idle machine."""
-
-    release_grace: Duration = 0.3
-    """Time given to a cancelled worker when /health cannot be read (F3); three times what
-    unwinding was seen to take."""
 
     orphan_grace: Duration = 2.0
     """Time that a superseded stream may stay open without a terminal event."""

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from proxy.core.records import Cancel, Ending, StreamRecord
+from proxy.core.records import Cancel, Ending, SessionRecord, StreamRecord
 
 
 @dataclass(frozen=True, slots=True)
-class WatchSettling:
-    """Follow an accepted cancel until it has settled or its timeout has passed."""
+class PursueStop:
+    """Go on with an accepted cancel until its worker is seen gone, or its timeout has passed (P11)."""
 
     stream_id: str
     cancel: Cancel
@@ -22,7 +22,7 @@ class EndRelays:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A cancel is over: settled if nothing is missing, else unsettled at its limit or at the next turn."""
+    """A cancel is over: settled if nothing is missing, else unsettled at its limit, or at the next turn."""
 
     stream_id: str
     cancel: Cancel
@@ -37,4 +37,16 @@ class MoveStreams:
     streams: tuple[StreamRecord, ...]
 
 
-Effect = WatchSettling | EndRelays | Settled | MoveStreams
+Effect = PursueStop | EndRelays | Settled | MoveStreams
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A record after an observation, and what the shell has to do about it."""
+
+    record: SessionRecord
+    effects: tuple[Effect, ...] = ()
+
+
+class TransitionError(Exception):
+    """An observation that makes no sense in the stream's state: a fault of the shell, not of a user."""

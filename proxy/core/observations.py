@@ -6,15 +6,21 @@ nothing about what began after it was asked for.
 
 from dataclasses import dataclass
 
-from proxy.core.records import Ending, Slot, StreamRecord
+from proxy.core.records import Ending, Slot, SlotFreedBy, StreamRecord
 
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """A start was answered with this stream, or the session's channel announced it."""
+    """A start was answered with this stream, or the session's channel announced it.
+
+    `hosted`, `stamp` and `took` are as in `StreamRecord`.
+    """
 
     at: float
     stream_id: str
+    hosted: bool | None = None
+    stamp: float | None = None
+    took: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,16 @@ class StreamEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSpoke:
+    """A turn's output was seen on a relay of the stream that was open before the stream was believed to be over."""
+
+    at: float
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatusSeen:
-    """The backend was asked for the stream's status; `ending` if its journal holds a terminal event."""
+    """The backend was asked for the stream's status; `ending` if its journal tells one."""
 
     at: float
     asked: float
@@ -65,19 +79,34 @@ class CancelSent:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelOverdue:
+    """The backend has not answered the cancel for so long that nobody else shall wait for it."""
+
+    at: float
+    stream_id: str
+    cancel_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelAccepted:
     """The backend answered `cancelled: true`."""
 
     at: float
     stream_id: str
+    cancel_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CancelRefused:
-    """The backend answered `cancelled: false`."""
+    """The backend answered `cancelled: false`; `gone` if that, with what else it says, proves that no worker is there.
+
+    A refusal alone proves nothing (F20: a runner's turn is never cancelled, and goes on).
+    """
 
     at: float
     stream_id: str
+    cancel_id: str
+    gone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +115,7 @@ class CancelFailed:
 
     at: float
     stream_id: str
+    cancel_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +136,25 @@ class CancelAnswered:
 
 @dataclass(frozen=True, slots=True)
 class SlotSeen:
-    """The backend was asked whether the cancelled worker still holds its slot (F3)."""
+    """The backend was asked whether the cancelled worker is still there, by `by`."""
 
     at: float
     stream_id: str
     slot: Slot
+    by: SlotFreedBy = SlotFreedBy.HEALTH
 
 
 @dataclass(frozen=True, slots=True)
-class SettleTimedOut:
-    """The settle timeout of an accepted cancel has passed (P7: at the limit the request goes on)."""
+class CancelRepeated:
+    """An accepted cancel was sent once more, since its worker may still be there (F14)."""
+
+    at: float
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimedOut:
+    """The worker of an accepted cancel was not seen gone in time (P7: at the limit the proxy says so)."""
 
     at: float
     stream_id: str
@@ -148,16 +187,19 @@ StreamObservation = (
     TurnStarted
     | StartConflicted
     | StreamEnded
+    | StreamSpoke
     | StatusSeen
     | StreamMissing
     | CancelSent
+    | CancelOverdue
     | CancelAccepted
     | CancelRefused
     | CancelFailed
     | RelaysEnded
     | CancelAnswered
     | SlotSeen
-    | SettleTimedOut
+    | CancelRepeated
+    | StopTimedOut
 )
 SessionObservation = BackendRestarted | SessionRotated | StreamsAdopted
 Observation = StreamObservation | SessionObservation

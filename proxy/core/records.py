@@ -31,9 +31,12 @@ class Ending(Enum):
 
 
 class SlotFreedBy(Enum):
-    """What told that a cancelled worker had given back its slot."""
+    """What told that a cancelled worker was gone."""
 
+    CANCEL = "cancel"
+    """The cancel, asked once more, found no worker (F14)."""
     HEALTH = "health"
+    """`/health` did not list its run any more (F3)."""
     NEXT_START = "next start"
     RESTART = "restart"
 
@@ -43,22 +46,26 @@ class Slot(Enum):
 
     BUSY = "busy"
     FENCED = "fenced"
-    """Not known to be free, but the backend refuses a start by itself until it is."""
+    """Not known to be free, and no reason to hold a start: nothing tells of it, or the backend itself sees to it."""
     FREE = "free"
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """One forwarded cancel, from its sending until it has settled."""
+    """One forwarded cancel, from its sending until its worker is gone."""
 
     cancel_id: str
     credentials: str
-    """A fingerprint of the caller's Cookie and Authorization, for whom the answer may be shared (P9)."""
+    """A fingerprint of the caller's credentials, with whom the answer may be shared (P9)."""
     sent_at: float
+    overdue: bool = False
+    """The backend does not answer it, so the next caller does not wait for it."""
     acked_at: float | None = None
     terminal_at: float | None = None
     """When every relay of the stream had been given its ending."""
     answered_at: float | None = None
+    repeats: int = 0
+    """How often it was sent again, since its worker was still there (F14)."""
     slot: Slot = Slot.BUSY
     slot_free_at: float | None = None
     slot_freed_by: SlotFreedBy | None = None
@@ -66,7 +73,7 @@ class Cancel:
     """How the stream had ended of itself before the backend's `true` came: the answer is then `false` (P2)."""
 
     def freed(self, at: float, by: SlotFreedBy) -> Self:
-        """This cancel with its worker's slot known to be free."""
+        """This cancel with its worker known to be gone."""
         return replace(self, slot=Slot.FREE, slot_free_at=at, slot_freed_by=by)
 
     @property
@@ -97,12 +104,45 @@ class StreamRecord:
     ending: Ending | None = None
     """How it ended; while CANCEL_SENT or SETTLING, what has been seen of its end so far."""
     cancel: Cancel | None = None
+    """The cancel that the backend accepted."""
+    sent: tuple[Cancel, ...] = ()
+    """The cancels on their way to the backend: of several callers, or of one whose last is not answered."""
     started_at: float | None = None
     """When its turn was seen to start, if it was."""
+    hosted: bool | None = None
+    """Whether the backend runs it itself, so that a cancel reaches it and `/health` lists it; None if nothing told.
+
+    A turn that an external runner runs is not hosted: neither a refused cancel nor a second start ends it (F20).
+    """
+    stamp: float | None = None
+    """The turn's beginning on the backend's own clock, by which `/health` may know it (F15)."""
+    took: float | None = None
+    """Seconds that the start's answer took: a save of the session that is later than that is not its own (F22)."""
+    spoke_at: float | None = None
+    """When its first output was seen: its agent listens to a cancel (F14)."""
     proven: bool = True
     """False for a stream known only from a caller's cancel, which proves nothing."""
     began: float = field(default=0.0, compare=False)
     """When it was first known to run; sessions that turn out to be one are merged by it."""
+
+    def ended(self, at: float, ending: Ending) -> Self:
+        """This stream at its end; an end that was seen before is kept."""
+        return replace(self, state=StreamState.ENDED, since=at, ending=self.ending or ending)
+
+    @property
+    def may_have_worker(self) -> bool:
+        """True unless it ended by itself, or its cancelled worker was seen gone (P11: a Stop is believed by proof)."""
+        if self.state is not StreamState.ENDED:
+            return True
+        return self.ending is Ending.CANCELLED and (self.cancel is None or self.cancel.slot is not Slot.FREE)
+
+    @property
+    def is_uncertain(self) -> bool:
+        """True if it is believed to be over, and an event on it would show that it is not (F20)."""
+        return self.state is StreamState.ENDED and self.ending in _DOUBTFUL
+
+
+_DOUBTFUL = frozenset({Ending.SUPERSEDED, Ending.LOST, Ending.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)

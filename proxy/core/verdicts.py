@@ -1,5 +1,6 @@
 """What to do with a cancel, a start or a relay, given what is believed. Pure judgements; nothing changes here."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -8,69 +9,68 @@ from proxy.core.records import Cancel, Ending, SessionRecord, StreamRecord, Stre
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """The cancel goes to the backend, once."""
+    """The cancel goes to the backend."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coalesce:
-    """One cancel of this stream is on its way: wait for, and give, the same answer.
+    """The same caller's cancel is on its way: wait for its answer, and give the same if it is accepted."""
 
-    `shared` is False for a caller with other credentials, who is confirmed first (P9: no authority of its own).
-    """
-
-    shared: bool
+    first: str
+    """The id of that cancel."""
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """The stream is being cancelled: the first answer again (F4: duplicate Stops)."""
+class Repeat:
+    """The stream is being cancelled, and its worker may still be there: send it once more (P11).
+
+    A `shared` caller is the one whose cancel was accepted, and is given that answer again (F4: duplicate Stops); any
+    other gets what the backend says to the repetition (P9: no authority of its own).
+    """
 
     shared: bool
-    cancel_id: str
-    overtaken_by: Ending | None
+    first: str
+    """The id of the accepted cancel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """The stream does not own its session any more; confirm with the caller's credentials, then `cancelled: false`."""
+    """The stream does not own its session any more; confirm with the caller's credentials, then `cancelled: false`.
+
+    Where it is not `proven`, the backend's journal has to tell an end of the stream; if it does not, forward (F20).
+    """
 
     reason: Ending
     active_stream_id: str | None = None
+    proven: bool = True
 
 
-CancelVerdict = Forward | Coalesce | Replay | Stale
+CancelVerdict = Forward | Coalesce | Repeat | Stale
 
 
 def judge_cancel(record: SessionRecord, stream_id: str, credentials: str) -> CancelVerdict:
-    """What to do with a cancel of `stream_id` by a caller with this fingerprint of credentials (P1, P2)."""
+    """What to do with a cancel of `stream_id` by a caller with this fingerprint of credentials (P1, P2, P11)."""
     stream = record.stream(stream_id)
     if stream is None:
         return Forward()
-    if stream.state is StreamState.ENDED:
+    if not stream.may_have_worker:
         return _stale(record, stream.ending or Ending.UNKNOWN)
-    if stream.cancel is not None:
-        return _under_way(stream, stream.cancel, credentials)
-    if stream != record.owner:
-        return _stale(record, Ending.SUPERSEDED)
-    return Forward()
-
-
-def _under_way(stream: StreamRecord, cancel: Cancel, credentials: str) -> Coalesce | Replay:
-    shared = cancel.credentials == credentials
-    if stream.state is StreamState.CANCEL_SENT:
-        return Coalesce(shared)
-    return Replay(shared, cancel.cancel_id, cancel.overtaken_by)
+    if stream.state is StreamState.SETTLING and stream.cancel is not None:
+        return Repeat(stream.cancel.credentials == credentials, stream.cancel.cancel_id)
+    own = (cancel for cancel in stream.sent if cancel.credentials == credentials and not cancel.overdue)
+    first = next(own, None)
+    return Forward() if first is None else Coalesce(first.cancel_id)
 
 
 def _stale(record: SessionRecord, reason: Ending) -> Stale:
-    owner = record.owner
-    if reason is not Ending.SUPERSEDED or owner is None:
+    if reason is not Ending.SUPERSEDED:
         return Stale(reason)
-    return Stale(reason, owner.stream_id)
+    owner = record.owner
+    return Stale(reason, owner.stream_id if owner else None, proven=False)
 
 
 class StartVerdict(Enum):
-    """Whether a start may go to the backend now."""
+    """Whether a start, or a change of the session, may go to the backend now."""
 
     HOLD = "hold"
     FORWARD = "forward"
@@ -78,10 +78,22 @@ class StartVerdict(Enum):
 
 def judge_start(record: SessionRecord) -> StartVerdict:
     """HOLD while the session has a cancelled stream that has not settled as far as a start is concerned (P3)."""
-    held = any(
-        s.state is not StreamState.ENDED and s.cancel is not None and s.cancel.holds_starts for s in record.streams
-    )
+    held = any(cancel.holds_starts for cancel in _under_way(record))
     return StartVerdict.HOLD if held else StartVerdict.FORWARD
+
+
+def judge_change(record: SessionRecord) -> StartVerdict:
+    """HOLD a change of the transcript while a cancelled worker may still undo it (F17: it writes late)."""
+    held = any(cancel.missing for cancel in _under_way(record))
+    return StartVerdict.HOLD if held else StartVerdict.FORWARD
+
+
+def _under_way(record: SessionRecord) -> Iterator[Cancel]:
+    for stream in record.streams:
+        if stream.state is StreamState.CANCEL_SENT:
+            yield from stream.sent
+        elif stream.state is StreamState.SETTLING and stream.cancel is not None:
+            yield stream.cancel
 
 
 class ConflictVerdict(Enum):
@@ -110,26 +122,22 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class RelayLimit:
-    """A relay without a terminal event is given `ending` `within` seconds of `since`, or of its opening if later.
+    """A relay is given `ending` once it was silent for `within` seconds, counted from `since` at the earliest.
 
-    Where `quiet` is set, every event starts the span anew: the stream may be telling its past.
+    Every event starts the span anew: a stream that speaks is not over, whatever is believed of it (F20).
     """
 
     ending: Ending
     since: float
     within: float
-    quiet: bool
 
 
 def judge_relay(stream: StreamRecord | None, patience: Patience) -> RelayLimit | None:
     """When a relay of this stream is given a synthesized ending (P5, P6); None while the stream runs."""
-    if stream is None or stream.state is StreamState.RUNNING:
+    if stream is None or stream.state in (StreamState.RUNNING, StreamState.CANCEL_SENT):
         return None
     if stream.ending is Ending.SUPERSEDED:
-        return RelayLimit(Ending.SUPERSEDED, stream.since, patience.orphan_grace, quiet=False)
+        return RelayLimit(Ending.SUPERSEDED, stream.since, patience.orphan_grace)
     if stream.cancel is not None and stream.cancel.acked_at is not None:
-        return RelayLimit(Ending.CANCELLED, stream.cancel.acked_at, patience.settle_timeout, quiet=False)
-    if stream.state is StreamState.CANCEL_SENT:
-        return None
-    ending = stream.ending or Ending.UNKNOWN
-    return RelayLimit(ending, stream.since, patience.linger, quiet=True)
+        return RelayLimit(Ending.CANCELLED, stream.cancel.acked_at, patience.settle_timeout)
+    return RelayLimit(stream.ending or Ending.UNKNOWN, stream.since, patience.linger)

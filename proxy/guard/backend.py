@@ -1,10 +1,8 @@
 """Asking Hermes in whole answers, on the lane that never waits for the others."""
 
-import math
-from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
-from proxy.hermes.contract import AUTH_STATUS_PATH, HEALTH_PATH, STATUS_PATH
+from proxy.hermes.contract import AUTH_STATUS_PATH, HEALTH_PATH, SESSION_PATH, STATUS_PATH
 from proxy.http.forward import exchange
 from proxy.http.headers import RawHeaders, without
 from proxy.http.lanes import Lane
@@ -13,9 +11,6 @@ from proxy.http.upstream import Upstream
 
 _CONDITIONAL = (b"content-length", b"if-none-match", b"if-modified-since", b"range", b"accept-encoding")
 """Fields of a caller's request that would make another answer of the proxy's own question."""
-
-_RESTARTED = 1.0
-"""Seconds by which a process's start must have moved to be another process; less is rounding."""
 
 
 class Backend:
@@ -49,6 +44,11 @@ class Backend:
         target = f"{STATUS_PATH}?stream_id={quote(stream_id, safe='')}".encode()
         return await self.ask(RequestHead("GET", target, without(caller, _CONDITIONAL)), repeatable=True)
 
+    async def ask_session(self, session_id: str, caller: RawHeaders) -> Answer:
+        """The session without its messages, asked with the caller's own headers and so with its credentials (P9)."""
+        target = f"{SESSION_PATH}?session_id={quote(session_id, safe='')}&messages=0&resolve_model=0".encode()
+        return await self.ask(RequestHead("GET", target, without(caller, _CONDITIONAL)), repeatable=True)
+
     async def ask_health(self) -> Answer:
         """`/health`, which needs no credentials."""
         return await self.ask(RequestHead("GET", HEALTH_PATH.encode()), repeatable=True)
@@ -56,39 +56,3 @@ class Backend:
     async def ask_auth_status(self) -> Answer:
         """Whether anybody has to log in, which a stranger may ask."""
         return await self.ask(RequestHead("GET", AUTH_STATUS_PATH.encode()), repeatable=True)
-
-
-class Liveness:
-    """Notices that the backend is another process than before, which lost what ran (Recovery).
-
-    Args:
-        clock: Monotonic seconds.
-        lose_running: Told since when.
-
-    Attributes:
-        heard: When it last answered.
-    """
-
-    def __init__(self, clock: Callable[[], float], lose_running: Callable[[float], Awaitable[None]]) -> None:
-        self._clock = clock
-        self._lose_running = lose_running
-        self.heard = -math.inf
-        self._started: float | None = None
-        self._away_since: float | None = None
-
-    def unreachable(self) -> None:
-        """It took no connection."""
-        self._away_since = self._clock()
-
-    async def answered(self) -> None:
-        """It answered: if it was away before, it came back as another process."""
-        self.heard = self._clock()
-        if self._away_since is not None:
-            away_since, self._away_since = self._away_since, None
-            await self._lose_running(away_since)
-
-    async def started(self, at: float) -> None:
-        """Its `/health` says that its process began at `at`."""
-        before, self._started = self._started, at
-        if before is not None and at - before > _RESTARTED:
-            await self._lose_running(at)

@@ -10,7 +10,7 @@ from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report, failing_open
 from proxy.guard.start import StartGuard
 from proxy.guard.tasks import Tasks
-from proxy.hermes.answers import Runs, read_runs
+from proxy.hermes.health import Runs, read_runs
 from proxy.http.errors import BackendUnreachableError, ProxyError
 
 State = Literal["serving", "draining", "settled"]
@@ -27,7 +27,7 @@ _OPENING = 2.0
 _PATIENCE = 2.0
 """Seconds to wait for an answer from `/health`."""
 
-_NOBODY = Runs(frozenset(), 0, cancelling=False)
+_NOBODY = Runs()
 
 
 class Drain:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from aiohttp import web
 
 from proxy.core.observations import StatusSeen
-from proxy.guard.backend import Liveness
 from proxy.guard.cancel import CancelGuard
+from proxy.guard.health import Health as BackendHealth
 from proxy.guard.label import Judged
 from proxy.guard.learn import Read, pass_and_learn
 from proxy.guard.limits import Live
@@ -32,7 +32,7 @@ from proxy.http.errors import BackendUnreachableError
 from proxy.http.forward import forward
 from proxy.http.headers import values, without
 from proxy.http.lanes import Lane
-from proxy.http.message import Body
+from proxy.http.message import Answer, Body
 from proxy.http.request import Request
 from proxy.http.response import reply
 from proxy.http.upstream import Upstream
@@ -45,7 +45,7 @@ class Handler:
     Attributes:
         upstream: The backend, for what is not guarded.
         ownership: Told what passing answers say.
-        liveness: Told whether the backend answers.
+        health: Told whether the backend answers.
         cancels: Judges cancels.
         starts: Judges starts.
         relays: Opens event streams.
@@ -55,7 +55,7 @@ class Handler:
 
     upstream: Upstream
     ownership: Ownership
-    liveness: Liveness
+    health: BackendHealth
     cancels: CancelGuard
     starts: StartGuard
     relays: RelayGuard
@@ -73,10 +73,10 @@ class Handler:
         try:
             response = await self._carry_out(request, call)
         except BackendUnreachableError:
-            self.liveness.unreachable()
+            self.health.unreachable()
             raise
         with failing_open(self.report, "learning that the backend is back"):
-            await self.liveness.answered()
+            self.health.answered()
         return response
 
     def _classify(self, request: Request) -> Call:
@@ -130,10 +130,8 @@ class Handler:
     def _pass_and_learn(self, request: Request, read: Read) -> Awaitable[web.StreamResponse]:
         return pass_and_learn(request, self.upstream, self.ownership.clock, read, self.report)
 
-    async def _learn_health(self, status: int, body: bytes, _asked: float) -> None:
-        started = answers.read_server_start(status, body, self.ownership.clock())
-        if started is not None:
-            await self.liveness.started(started)
+    async def _learn_health(self, status: int, body: bytes, asked: float) -> None:
+        await self.health.learn(Answer(status, b"", (), body), asked)
 
 
 async def _reply(request: Request, judged: Judged) -> web.StreamResponse:

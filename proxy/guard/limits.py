@@ -13,8 +13,7 @@ class Limits(Patience):
         answer_timeout: Longest that an accepted cancel waits for its terminal event, and an ending for the answer of a
             cancel under way (F5).
         answer_gap: Between a terminal event and the cancel's answer (F5).
-        cancel_grace: After a turn's start; its cancel would be lost before (F13).
-        release_grace: That a cancelled worker is given where `/health` cannot be read (F3).
+        stop_timeout: Longest that an accepted cancel is gone on with until its worker is seen gone (P11).
         idle_timeout: Longest silence of a relay's upstream.
         buffer: Most bytes of a relay that wait for a slow browser.
         start_body_limit: Largest body of a start that is held (F2).
@@ -22,8 +21,7 @@ class Limits(Patience):
 
     answer_timeout: float
     answer_gap: float
-    cancel_grace: float
-    release_grace: float
+    stop_timeout: float
     idle_timeout: float
     buffer: int
     start_body_limit: int

@@ -5,7 +5,7 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from proxy.core.effects import Effect, MoveStreams
+from proxy.core.effects import Effect, MoveStreams, Transition
 from proxy.core.observations import (
     BackendRestarted,
     CancelSent,
@@ -16,8 +16,8 @@ from proxy.core.observations import (
     StreamsAdopted,
     TurnStarted,
 )
-from proxy.core.records import SessionRecord, StreamRecord, StreamState
-from proxy.core.transitions import Transition, apply
+from proxy.core.records import Ending, SessionRecord, StreamRecord, StreamState
+from proxy.core.transitions import apply
 from proxy.core.verdicts import CancelVerdict, Forward, judge_cancel
 from proxy.guard.reporting import Report
 from proxy.store.base import Store
@@ -89,6 +89,12 @@ class Ownership:
     async def stream(self, stream_id: str) -> StreamRecord | None:
         """What is believed about a stream."""
         return (await self.session(await self.locate(stream_id))).stream(stream_id)
+
+    async def ending(self, stream_id: str) -> Ending | None:
+        """How a stream is known to have ended."""
+        stream = await self.stream(stream_id)
+        ending = stream.ending if stream else None
+        return None if ending is Ending.UNKNOWN else ending
 
     async def session(self, session_id: str) -> SessionRecord:
         """What is believed about a session, wherever it was moved to."""

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from proxy.core.records import Ending
-from proxy.guard.watch import Watch
+from proxy.guard.watch import Due, Watch
 from proxy.http.stream import Sink, settle
 
 
@@ -205,12 +205,16 @@ class Pump:
             self._error = None if last else self._error
             self._finish(self._ended, last)
             return
-        due = await self._watch.due(self._resumed)
+        due = await self._due()
         if due is not None and self._clock() >= due.at:
             self._overdue = due.ending
             self._finish(Over.OVERDUE, await self._watch.ending(due))
         elif self._idle_at is not None and self._clock() >= self._idle_at:
             self._finish(Over.IDLE)
+
+    async def _due(self) -> Due | None:
+        """When it ends without a terminal event. A slow browser's stream has more to say, and is not cut."""
+        return None if self._held_back else await self._watch.due(self._resumed)
 
     @property
     def _idle_at(self) -> float | None:
@@ -257,7 +261,7 @@ class Pump:
         """When it has to look again if nothing happens, if ever."""
         if self._over is not None:
             return None
-        due = await self._watch.due(self._resumed)
+        due = await self._due()
         limits = (self._idle_at, due.at if due else None)
         return min((limit for limit in limits if limit is not None), default=None)
 

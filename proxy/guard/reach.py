@@ -3,13 +3,17 @@
 import asyncio
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from proxy.core.records import StreamRecord
-from proxy.guard.backend import Backend, Liveness
+from proxy.guard.backend import Backend
+from proxy.guard.health import Health
 from proxy.guard.tasks import Tasks
-from proxy.hermes.answers import Runs, read_runs, read_server_start
 from proxy.http.errors import BackendUnreachableError, ProxyError
 from proxy.http.message import Answer
+
+if TYPE_CHECKING:
+    from proxy.hermes.health import Runs
 
 FRESH = 2.0
 """Seconds for which an answer, or the lack of one, says how things are."""
@@ -26,14 +30,14 @@ class Reach:
 
     Args:
         backend: Whom to ask.
-        liveness: Knows when it last answered, and is told like any other what the asking showed.
+        health: Knows when it last answered, and is told like any other what the asking showed.
         tasks: Owns the questions, which are shared.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, backend: Backend, liveness: Liveness, tasks: Tasks, clock: Callable[[], float]) -> None:
+    def __init__(self, backend: Backend, health: Health, tasks: Tasks, clock: Callable[[], float]) -> None:
         self._backend = backend
-        self._liveness = liveness
+        self._health = health
         self._tasks = tasks
         self._clock = clock
         self._asked = self._told = -math.inf
@@ -67,7 +71,7 @@ class Reach:
         return self._runs.includes(stream.stream_id)
 
     def _is_heard(self) -> bool:
-        return self._clock() - self._liveness.heard < FRESH
+        return self._clock() - self._health.heard < FRESH
 
     def _is_asking(self) -> bool:
         return self._asking is not None and not self._asking.done()
@@ -95,7 +99,7 @@ class Reach:
                 answer = await self._backend.ask_health()
         except (ProxyError, TimeoutError) as error:
             if isinstance(error, BackendUnreachableError):
-                self._liveness.unreachable()
+                self._health.unreachable()
             if self._away_since is None:
                 self._away_since = self._clock()
         else:
@@ -104,8 +108,4 @@ class Reach:
 
     async def _learn(self, answer: Answer) -> None:
         self._away_since = None
-        self._runs = read_runs(answer.status, answer.body)
-        await self._liveness.answered()
-        started = read_server_start(answer.status, answer.body, self._clock())
-        if started is not None:
-            await self._liveness.started(started)
+        self._runs = await self._health.learn(answer, self._asked)

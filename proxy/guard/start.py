@@ -8,8 +8,9 @@ from itertools import count
 from typing import Any
 
 from proxy.core.observations import StartConflicted, TurnStarted
-from proxy.core.verdicts import ConflictVerdict, StartVerdict, judge_conflict, judge_start
+from proxy.core.verdicts import ConflictVerdict, judge_conflict, judge_start
 from proxy.guard.backend import Backend
+from proxy.guard.holding import hold
 from proxy.guard.label import Judged
 from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
@@ -28,6 +29,9 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.4
 """Seconds between tries of a start that is refused for a stream that has ended (F2: spurious 409)."""
 
+_APART = 2.0
+"""Longest that a start waits for the answer to a cancel that is being repeated in its session."""
+
 
 class StartGuard:
     """Lets the turns of a session begin in the order in which they were asked for.
@@ -35,6 +39,7 @@ class StartGuard:
     Args:
         backend: Asked to start.
         ownership: Asked whether to wait, told what began.
+        apart: Keeps a start and the repetition of a cancel in its session from being under way together.
         tasks: Owns starts, which run though their browser has left (P10).
         live: Says how long a start may be held (P3, P7).
         report: Told of starts held and forwarded.
@@ -44,17 +49,19 @@ class StartGuard:
         under_way: How many starts were let in, or run though their browser has left, and are not answered yet.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         backend: Backend,
         ownership: Ownership,
+        *,
+        apart: Turns,
         tasks: Tasks,
         live: Live,
-        *,
         report: Report,
     ) -> None:
         self._backend = backend
         self._ownership = ownership
+        self._apart = apart
         self._tasks = tasks
         self._live = live
         self._report = report
@@ -101,8 +108,9 @@ class StartGuard:
     async def answer_large(self, head: RequestHead, body: Body) -> Judged:
         """The answer to a start whose body is over the limit for holding it: it goes on at once (P7)."""
         self._report("start_passed_large")
+        asked = self._ownership.clock()
         answer = await self._backend.ask(head, body)
-        await self._learn(answer, None)
+        await self._learn(answer, None, asked, takes_turn=True)
         return Judged(answer, "forwarded")
 
     async def _to_its_end(self, start: Coroutine[Any, Any, Judged]) -> Judged:
@@ -115,8 +123,9 @@ class StartGuard:
         with failing_open(self._report, "reading a start"):
             session_id = session_of_start(body)
         if session_id is None or not takes_turn:
+            asked = self._ownership.clock()
             answer = await self._backend.ask(head, Body.of(body))
-            await self._learn(answer, session_id)
+            await self._learn(answer, session_id, asked, takes_turn=takes_turn)
             return Judged(answer, "forwarded")
         report: Report = partial(self._report, start=f"s-{next(self._numbers)}", session=session_id)
         report("start_received")
@@ -125,23 +134,6 @@ class StartGuard:
             if not in_order:
                 report("start_unordered")
             return await self._forward(head, body, session_id, deadline, report)
-
-    async def _hold(self, session_id: str, deadline: float, report: Report) -> bool:
-        """Waits until the session's cancelled stream has settled (P3); whether there was one."""
-        held = False
-        with failing_open(report, "holding a start"):
-            record = await self._ownership.session(session_id)
-            while judge_start(record) is StartVerdict.HOLD:
-                if not held:
-                    report("start_held")
-                held = True
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        record = await self._ownership.changed(record)
-                except TimeoutError:
-                    report("start_hold_expired")
-                    break
-        return held
 
     async def _forward(
         self, head: RequestHead, body: bytes, session_id: str, deadline: float, report: Report
@@ -152,19 +144,25 @@ class StartGuard:
         """
         pause, tries, held, began = _FIRST_PAUSE, 1, False, self._ownership.clock()
         while True:
-            held |= await self._hold(session_id, deadline, report)
+            held |= await hold(self._ownership, session_id, judge_start, deadline=deadline, report=report)
             report("start_forwarded", held=held)
             forwarded = self._ownership.clock()
-            answer = await self._backend.ask(head, Body.of(body))
+            answer = await self._ask(head, body, session_id)
             if self._ownership.clock() + pause >= deadline or not await self._is_spurious(answer, session_id):
                 break
             report("start_conflict_spurious", tries=tries)
             await asyncio.sleep(pause)
             pause, tries, held = min(2 * pause, _LONGEST_PAUSE), tries + 1, True
-        await self._learn(answer, session_id)
+        await self._learn(answer, session_id, forwarded, takes_turn=True)
         waited = round(forwarded - began, 4)
         report("start_answered", status=answer.status, tries=tries, held=held, waited=waited)
         return Judged(answer, "held" if held else "forwarded")
+
+    async def _ask(self, head: RequestHead, body: bytes, session_id: str) -> Answer:
+        """Asks while no cancel is repeated in this session: the turn that begins may share the stopped one's agent."""
+        record = await self._ownership.session(session_id)
+        async with self._apart.turn(record.session_id, self._ownership.clock() + _APART):
+            return await self._backend.ask(head, Body.of(body))
 
     async def _is_spurious(self, answer: Answer, session_id: str) -> bool:
         with failing_open(self._report, "judging a conflict", session=session_id):
@@ -174,10 +172,12 @@ class StartGuard:
                 return judge_conflict(record, said.stream_id) is ConflictVerdict.RETRY
         return False
 
-    async def _learn(self, answer: Answer, session_id: str | None) -> None:
+    async def _learn(self, answer: Answer, session_id: str | None, asked: float, *, takes_turn: bool) -> None:
         with failing_open(self._report, "learning from a start's answer", session=session_id):
             said, now = answers.read_start(answer.status, answer.body, session_id), self._ownership.clock()
             if isinstance(said, answers.Started):
-                await self._ownership.turn_seen(said.session_id, TurnStarted(now, said.stream_id))
+                hosted = said.is_hosted if takes_turn else None
+                started = TurnStarted(now, said.stream_id, hosted, said.stamp, now - asked)
+                await self._ownership.turn_seen(said.session_id, started)
             elif isinstance(said, answers.Conflict) and session_id is not None:
                 await self._ownership.turn_seen(session_id, StartConflicted(now, said.stream_id))

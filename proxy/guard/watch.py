@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from proxy.core.observations import StreamEnded, TurnStarted
+from proxy.core.observations import StreamEnded, StreamSpoke, TurnStarted
 from proxy.core.records import Ending, StreamState
 from proxy.core.verdicts import judge_relay
 from proxy.guard.limits import Live
@@ -93,7 +93,8 @@ class ChannelWatch(NoWatch):
     async def _learn(self, frame: Frame) -> None:
         if frame.event is None or not (turn := events.announcement_of(frame.event, frame.data)):
             return
-        started = TurnStarted(self._ownership.clock(), turn.stream_id)
+        hosted = None if turn.stamp is None else True
+        started = TurnStarted(self._ownership.clock(), turn.stream_id, hosted, turn.stamp)
         await self._ownership.turn_seen(turn.session_id, started)
 
 
@@ -119,10 +120,13 @@ class ChatWatch:
         self._session_id: str | None = None
         self._opened = self._last_event = self._reported = ownership.clock()
         self._passed = 0  # events since then
+        self._listens_for_output = True
 
     def passes(self, chunk: bytes, /) -> bool:
         """While its turn goes on in a session that is known, its words do; they are reported now and then."""
-        if self.told or self._session_id is None or not (self._scanner.at_boundary and events.is_plain(chunk)):
+        if self.told or self._listens_for_output or self._session_id is None:
+            return False
+        if not (self._scanner.at_boundary and events.is_plain(chunk)):
             return False
         self._scanner.skip()
         self._last_event = self._ownership.clock()
@@ -179,10 +183,12 @@ class ChatWatch:
     async def due(self, resumed: float, /) -> Due | None:
         """As `judge_relay` says of the stream's record."""
         with failing_open(self._report, "judging a relay"):
-            limit = judge_relay(await self._ownership.stream(self._stream_id), self._live.now)
+            stream = await self._ownership.stream(self._stream_id)
+            if stream is not None and stream.is_uncertain and self._opened < stream.since:
+                self._listens_for_output = True
+            limit = judge_relay(stream, self._live.now)
             if limit is not None:
-                begin = max(self._last_event, resumed) if limit.quiet else self._opened
-                return Due(max(limit.since, begin) + limit.within, limit.ending)
+                return Due(max(limit.since, self._last_event, resumed) + limit.within, limit.ending)
         return None
 
     async def ending(self, overdue: Due | None, /) -> bytes:
@@ -203,12 +209,24 @@ class ChatWatch:
     async def _learn(self, event: str, frame: Frame) -> None:
         if self._session_id is None:
             await self._learn_session(frame)
+        if self._listens_for_output and events.is_output(event):
+            await self._hear()
         ending = events.ending_of(event, frame.data)
         if ending is not None:
             seen = StreamEnded(self._ownership.clock(), self._stream_id, ending)
             await self._ownership.observe(seen)
         elif rotation := events.rotation_of(event, frame.data):
             await self._ownership.rotate(rotation.old_session_id, rotation.new_session_id)
+
+    async def _hear(self) -> None:
+        """Output shows that the turn's agent works: the first, and the first since the turn was believed to be over.
+
+        A relay that was opened after that belief may be shown the stream's past, which shows nothing.
+        """
+        self._listens_for_output = False
+        stream = await self._ownership.stream(self._stream_id)
+        if stream is None or not stream.is_uncertain or self._opened < stream.since:
+            await self._ownership.observe(StreamSpoke(self._ownership.clock(), self._stream_id))
 
     async def _learn_session(self, frame: Frame) -> None:
         self._session_id = await self._ownership.session_of(self._stream_id) or events.session_in(frame.data)

@@ -1,14 +1,16 @@
 """Which of Hermes' calls a request is, read as Hermes itself reads it."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlparse
+
+from proxy.hermes.fields import read_object, text
 
 START_PATH = "/api/chat/start"
 CANCEL_PATH = "/api/chat/cancel"
 STREAM_PATH = "/api/chat/stream"
 STATUS_PATH = "/api/chat/stream/status"
+SESSION_PATH = "/api/session"
 SESSION_CHANNEL_PATH = "/api/session/stream"
 APPROVAL_STREAM_PATH = "/api/approval/stream"
 HEALTH_PATH = "/health"
@@ -146,9 +148,4 @@ _GETS: dict[str, Callable[[dict[str, list[str]]], Call]] = {
 
 def session_of_start(body: bytes) -> str | None:
     """The session that a start's JSON body names, or None where Hermes would find none."""
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    session_id = fields.get("session_id") if isinstance(fields, dict) else None
-    return session_id if isinstance(session_id, str) and session_id else None
+    return text(read_object(body), "session_id")

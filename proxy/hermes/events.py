@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.core.records import Ending
+from proxy.hermes.fields import number, read_object, text
 
 SYNTHESIZED_BY = "stream-guard"
 UNHEARD = "stream-guard-abandoned"
@@ -17,6 +18,7 @@ _TERMINAL = {
     "apperror": Ending.FAILED,
     "error": Ending.FAILED,
 }
+_OUTPUT = frozenset({"token", "reasoning", "tool", "tool_complete", "interim_assistant"})
 _CANCELLED_TYPES = ("cancelled", "canceled")
 
 
@@ -36,6 +38,11 @@ def is_plain(chunk: bytes) -> bool:
     return _PLAIN.fullmatch(chunk) is not None
 
 
+def is_output(event: str) -> bool:
+    """Whether this event shows that the turn's agent works, and so listens to a cancel (F14)."""
+    return event in _OUTPUT
+
+
 def is_ending(event: str) -> bool:
     """Whether a page takes this event for the end of its turn."""
     return event == "done" or event in _TERMINAL
@@ -49,7 +56,7 @@ def ending_of(event: str, data: bytes) -> Ending | None:
     if event == "done":
         return Ending.FINISHED
     ending = _TERMINAL.get(event)
-    if ending is Ending.FAILED and _fields(data).get("type") in _CANCELLED_TYPES:
+    if ending is Ending.FAILED and read_object(data).get("type") in _CANCELLED_TYPES:
         return Ending.CANCELLED
     return ending
 
@@ -66,36 +73,34 @@ def rotation_of(event: str, data: bytes) -> Rotation | None:
     """The rotation that a `compressed` event tells of, if it names two different sessions."""
     if event != "compressed":
         return None
-    fields = _fields(data)
-    old, new = fields.get("old_session_id"), fields.get("new_session_id")
-    if not (isinstance(old, str) and isinstance(new, str) and old and new) or old == new:
-        return None
-    return Rotation(old, new)
+    fields = read_object(data)
+    old, new = text(fields, "old_session_id"), text(fields, "new_session_id")
+    return Rotation(old, new) if old and new and old != new else None
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A turn that no browser started."""
+    """A turn that no browser started; `stamp` is when it began on Hermes' clock, in seconds since the epoch."""
 
     session_id: str
     stream_id: str
+    stamp: float | None = None
 
 
 def announcement_of(event: str, data: bytes) -> Announcement | None:
     """The turn that a session channel's `server_turn_started` announces."""
     if event != "server_turn_started":
         return None
-    fields = _fields(data)
-    session_id, stream_id = fields.get("session_id"), fields.get("stream_id")
-    if not (isinstance(session_id, str) and isinstance(stream_id, str) and session_id and stream_id):
+    fields = read_object(data)
+    session_id, stream_id = text(fields, "session_id"), text(fields, "stream_id")
+    if not (session_id and stream_id):
         return None
-    return Announcement(session_id, stream_id)
+    return Announcement(session_id, stream_id, number(fields, "pending_started_at"))
 
 
 def session_in(data: bytes) -> str | None:
     """The session that an event's data names, as several of Hermes' events do."""
-    session_id = _fields(data).get("session_id")
-    return session_id if isinstance(session_id, str) and session_id else None
+    return text(read_object(data), "session_id")
 
 
 def abandon() -> bytes:
@@ -117,11 +122,3 @@ def synthesize(ending: Ending, session_id: str | None) -> tuple[str, bytes]:
         event = "stream_end"
     data = json.dumps({**fields, "synthesized_by": SYNTHESIZED_BY})
     return event, f"event: {event}\ndata: {data}\n\n".encode()
-
-
-def _fields(data: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}

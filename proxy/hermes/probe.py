@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from proxy.hermes.answers import is_missing, read_cancel, read_login, read_runs, read_server_start, read_status
+from proxy.hermes.answers import is_missing, read_cancel, read_login, read_status
 from proxy.hermes.contract import (
     APPROVAL_STREAM_PATH,
     AUTH_STATUS_PATH,
@@ -20,6 +20,7 @@ from proxy.hermes.contract import (
     STATUS_PATH,
     STREAM_PATH,
 )
+from proxy.hermes.health import read_runs, read_server_start
 
 _OK = 200
 _NOT_FOUND = 404
@@ -57,13 +58,19 @@ class Question:
     opens_stream: bool = False
 
 
+def _is_health(heard: Heard) -> bool:
+    start = read_server_start(heard.status, heard.body, asked=0.0, answered=0.0)
+    return start is not None and read_runs(heard.status, heard.body) is not None
+
+
 HEALTH: Final = Question(
     "Health",
     "GET",
     HEALTH_PATH,
     "200 with runs and uptime_seconds",
     lambda heard: (
-        read_runs(heard.status, heard.body) is not None and read_server_start(heard.status, heard.body, 0) is not None
+        read_runs(heard.status, heard.body) is not None
+        and read_server_start(heard.status, heard.body, 0, 0) is not None
     ),
 )
 

@@ -8,6 +8,9 @@ from typing import Final
 
 Release = tuple[int, int, int]
 
+_REPEATS: Final[Release] = (0, 51, 237)
+"""From this one on, a cancel finds a worker that its stream has left behind, so it can be repeated (F14)."""
+
 FIRST_TRIED: Final[Release] = (0, 51, 195)
 LAST_TRIED: Final[Release] = (0, 52, 262)
 """Between these the proxy was tried on real releases."""
@@ -91,3 +94,11 @@ def seems(server: str, marks: Mapping[Mark, bool]) -> Span:
 def _next(release: Release) -> Release:
     major, minor, patch = release
     return major, minor, patch + 1
+
+
+def repeats_cancels(server: str, *, tells_start: bool) -> bool | None:
+    """Whether a cancel can be repeated, by the `Server` header and by whether `/health` names the process's start."""
+    release = said(server)
+    if release is not None:
+        return release >= _REPEATS
+    return True if tells_start else None

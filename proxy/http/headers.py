@@ -61,6 +61,12 @@ def without(headers: Iterable[tuple[bytes, bytes]], names: Iterable[bytes]) -> R
     return tuple((key, value) for key, value in headers if key.lower() not in dropped)
 
 
+def only(headers: Iterable[tuple[bytes, bytes]], names: Iterable[bytes]) -> RawHeaders:
+    """``headers`` with nothing but these lower-case ``names``."""
+    kept = frozenset(names)
+    return tuple((name, value) for name, value in headers if name.lower() in kept)
+
+
 def end_to_end(headers: RawHeaders) -> RawHeaders:
     """The fields that go on to the next hop (RFC 9110 §7.6.1)."""
     named = frozenset(tokens(headers, b"connection")) - UNLISTABLE

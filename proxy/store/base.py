@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from proxy.core.effects import Transition
 from proxy.core.records import SessionRecord
-from proxy.core.transitions import Transition
 
 Change = Callable[[SessionRecord], Transition]
 """A pure function; a store may call it more than once, and keeps the last call's result."""

@@ -4,8 +4,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
+from proxy.core.effects import Transition
 from proxy.core.records import SessionRecord
-from proxy.core.transitions import Transition
 from proxy.store.base import Change
 
 

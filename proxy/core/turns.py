@@ -1,0 +1,191 @@
+"""What is seen of a session's turns: their begin, their end, and what the backend says of them.
+
+Each function is a step of `proxy.core.transitions`: `(record, stream, observation) -> Transition`.
+"""
+
+from dataclasses import replace
+
+from proxy.core import observations as seen
+from proxy.core.effects import Effect, EndRelays, MoveStreams, Transition
+from proxy.core.records import Ending, SessionRecord, SlotFreedBy, StreamRecord, StreamState
+from proxy.core.stops import settled
+
+RUNNING, CANCEL_SENT, _, ENDED = StreamState
+
+
+def begin(record: SessionRecord, _none: None, started: seen.TurnStarted) -> Transition:
+    """A turn begins."""
+    stream = StreamRecord(started.stream_id, RUNNING, started.at, started_at=started.at, began=started.at)
+    return _own(record, replace(stream, hosted=started.hosted, stamp=started.stamp, took=started.took))
+
+
+def begin_named(record: SessionRecord, _none: None, conflict: seen.StartConflicted) -> Transition:
+    """A 409 names a turn that runs."""
+    return _own(record, StreamRecord(conflict.stream_id, RUNNING, conflict.at, began=conflict.at))
+
+
+def prove(record: SessionRecord, stream: StreamRecord, _started: seen.TurnStarted | seen.StartConflicted) -> Transition:
+    """A stream that was known only from a caller's cancel turns out to be the session's."""
+    return Transition(record) if stream.proven else _own(record, replace(stream, proven=True))
+
+
+def _own(record: SessionRecord, stream: StreamRecord) -> Transition:
+    """`stream` owns the session from now on; a previous owner that has not ended is superseded.
+
+    Where a runner runs the turns, one begins beside the other, and neither ends by that (F20).
+    """
+    effects: list[Effect] = []
+    for other in record.streams if stream.hosted is not False else ():
+        if other.state is not ENDED and other.proven and other.stream_id != stream.stream_id:
+            superseded, more = _supersede(other, stream.since)
+            record = record.put(superseded)
+            effects += more
+    record = replace(record.drop(stream.stream_id), moved_to=None).put(stream)
+    return Transition(record, tuple(effects))
+
+
+def _supersede(stream: StreamRecord, at: float) -> tuple[StreamRecord, tuple[Effect, ...]]:
+    end_relays = EndRelays(stream.stream_id)
+    if stream.state is CANCEL_SENT:
+        return replace(stream, ending=stream.ending or Ending.SUPERSEDED), (end_relays,)
+    if stream.cancel is None:
+        return replace(stream, state=ENDED, since=at, ending=Ending.SUPERSEDED), (end_relays,)
+    # The backend would not have accepted the next turn with the slot taken, or cannot be helped any more.
+    cancel = stream.cancel.freed(at, SlotFreedBy.NEXT_START)
+    ended = replace(stream, cancel=cancel).ended(at, Ending.CANCELLED)
+    return ended, (end_relays, settled(ended))
+
+
+def lose_running(record: SessionRecord, restarted: seen.BackendRestarted) -> Transition:
+    """What the backend ran is lost; what a runner runs is not (F20)."""
+    effects: list[Effect] = []
+    for stream in record.streams:
+        if stream.state is ENDED or stream.hosted is False or stream.since > restarted.at:
+            continue
+        if stream.state is CANCEL_SENT:
+            record = record.put(replace(stream, ending=stream.ending or Ending.LOST))
+            continue
+        lost, more = _lose(stream, restarted.at)
+        record = record.put(lost)
+        effects += more
+    return Transition(record, tuple(effects))
+
+
+def _lose(stream: StreamRecord, at: float) -> tuple[StreamRecord, tuple[Effect, ...]]:
+    end_relays = EndRelays(stream.stream_id)
+    if stream.cancel is None:
+        return stream.ended(at, Ending.LOST), (end_relays,)
+    cancel = stream.cancel.freed(at, SlotFreedBy.RESTART)
+    ended = replace(stream, cancel=cancel).ended(at, Ending.CANCELLED)
+    return ended, (end_relays, settled(ended))
+
+
+def rotate(record: SessionRecord, new_session_id: str) -> Transition:
+    """The conversation goes on under another id."""
+    told_before = record.moved_to == new_session_id and not record.streams
+    if new_session_id == record.session_id or told_before:
+        return Transition(record)
+    moved = SessionRecord(record.session_id, moved_to=new_session_id)
+    return Transition(moved, (MoveStreams(new_session_id, record.streams),))
+
+
+def adopt(record: SessionRecord, adopted: tuple[StreamRecord, ...]) -> Transition:
+    """The streams of both in the order in which they began; the last that lives supersedes the others."""
+    theirs = {stream.stream_id for stream in adopted}
+    own = (stream for stream in record.streams if stream.stream_id not in theirs)
+    merged = SessionRecord(record.session_id)
+    for stream in sorted((*adopted, *own), key=lambda stream: stream.began):
+        merged = merged.put(stream)
+    return _own(merged, merged.owner) if merged.owner else Transition(merged)
+
+
+# -- ends -----------------------------------------------------------------------------------------
+
+
+def end(record: SessionRecord, stream: StreamRecord, seen_end: seen.StreamEnded) -> Transition:
+    """The stream has ended."""
+    return Transition(record.put(stream.ended(seen_end.at, seen_end.ending)), (EndRelays(stream.stream_id),))
+
+
+def end_unknown(record: SessionRecord, _none: None, end: seen.StreamEnded) -> Transition:
+    """A stream that nobody knew has ended."""
+    ended = StreamRecord(end.stream_id, ENDED, end.at, end.ending, began=end.at)
+    return Transition(record.put(ended), (EndRelays(end.stream_id),))
+
+
+def note_end(record: SessionRecord, stream: StreamRecord, end: seen.StreamEnded) -> Transition:
+    """While a cancel is under way the stream's end is noted; the cancel's own end decides."""
+    return Transition(record.put(replace(stream, ending=stream.ending or end.ending, proven=True)))
+
+
+def refine(record: SessionRecord, stream: StreamRecord, end: seen.StreamEnded) -> Transition:
+    """How it ended becomes known."""
+    if stream.ending in (Ending.UNKNOWN, Ending.LOST):
+        record = record.put(replace(stream, ending=end.ending))
+    return Transition(record)
+
+
+def miss(record: SessionRecord, stream: StreamRecord, missing: seen.StreamMissing) -> Transition:
+    """The backend does not know the stream: it is lost."""
+    if missing.asked < stream.since:
+        return Transition(record)
+    return end(record, stream, seen.StreamEnded(missing.at, stream.stream_id, Ending.LOST))
+
+
+def hear(record: SessionRecord, stream: StreamRecord, spoke: seen.StreamSpoke) -> Transition:
+    """Its first output shows that its agent listens (F14); any output, that no other turn has taken its place."""
+    first = stream.spoke_at if stream.spoke_at is not None else spoke.at
+    ending = None if stream.ending is Ending.SUPERSEDED else stream.ending
+    return Transition(record.put(replace(stream, spoke_at=first, ending=ending)))
+
+
+def revive(record: SessionRecord, stream: StreamRecord, spoke: seen.StreamSpoke) -> Transition:
+    """It was believed to be over without proof, and says something: it runs (F20)."""
+    if not stream.is_uncertain:
+        return Transition(record)
+    return hear(record, replace(stream, state=RUNNING, since=spoke.at, ending=None), spoke)
+
+
+# -- status ---------------------------------------------------------------------------------------
+
+
+def status_of_unknown(record: SessionRecord, _none: None, status: seen.StatusSeen) -> Transition:
+    """What the backend says of a stream that nobody knew."""
+    if status.active:
+        return _run(record, StreamRecord(status.stream_id, RUNNING, status.asked, began=status.asked), status)
+    if status.ending is None:
+        return Transition(record)
+    ended = StreamRecord(status.stream_id, ENDED, status.at, status.ending, began=status.asked)
+    return Transition(record.put(ended), (EndRelays(status.stream_id),))
+
+
+def _run(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:
+    """The stream runs, unless another came to own the session after the question."""
+    if record.owner and record.owner.since > status.asked:
+        return Transition(record)
+    return _own(record, replace(stream, state=RUNNING, since=status.asked, ending=None, cancel=None))
+
+
+def status_under_cancel(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:
+    """An end that the journal holds is noted; `active` either way says nothing (F3)."""
+    if status.ending is None:
+        return Transition(record)
+    return note_end(record, stream, seen.StreamEnded(status.at, stream.stream_id, status.ending))
+
+
+def status_of_running(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:
+    """`active: false` alone proves nothing (F3); only a terminal event in the journal does."""
+    if status.active or status.ending is None or status.asked < stream.since:
+        return Transition(record)
+    return end(record, stream, seen.StreamEnded(status.at, stream.stream_id, status.ending))
+
+
+def status_of_ended(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:
+    """An answer to a question that was asked since it ended: it runs after all, or its journal tells how it ended."""
+    if status.asked < stream.since:
+        return Transition(record)
+    if status.active:
+        return _run(record, stream, status)
+    if status.ending is None:
+        return Transition(record)
+    return refine(record, stream, seen.StreamEnded(status.at, stream.stream_id, status.ending))

@@ -1,0 +1,76 @@
+"""What a refused cancel proves: alone, nothing (F20)."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from proxy.core.records import Ending, Slot, StreamRecord
+from proxy.guard.backend import Backend
+from proxy.guard.health import Health
+from proxy.guard.limits import Live
+from proxy.guard.ownership import Ownership
+from proxy.hermes.answers import StatusAnswer, read_status
+from proxy.hermes.health import Turn
+from proxy.http.errors import ProxyError
+from proxy.http.message import RequestHead
+
+_OWN_ENDS = frozenset({Ending.FINISHED, Ending.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether it is proven that no worker of a stream is there, and how the stream ended if something tells."""
+
+    is_gone: bool
+    ending: Ending | None = None
+
+
+class Evidence:
+    """Asks whoever can know: the stream's journal with the caller's credentials, and `/health` (F3).
+
+    Args:
+        backend: Asked for the stream's status.
+        ownership: Asked what is believed.
+        health: Asked which workers run.
+        live: Says how long it may take.
+    """
+
+    def __init__(self, backend: Backend, ownership: Ownership, health: Health, live: Live) -> None:
+        self._backend = backend
+        self._ownership = ownership
+        self._health = health
+        self._live = live
+
+    async def of_refusal(self, head: RequestHead, stream_id: str) -> Proof:
+        """What it means that a cancel of this stream was refused; nothing if nobody answers in time."""
+        stream = await self._ownership.stream(stream_id)
+        if stream is None:
+            return Proof(is_gone=False)
+        with suppress(ProxyError, TimeoutError):
+            async with asyncio.timeout(self._live.now.answer_timeout):
+                return await self._weigh(stream, await self._ask_status(head, stream_id))
+        return Proof(is_gone=False)
+
+    async def _ask_status(self, head: RequestHead, stream_id: str) -> StatusAnswer | None:
+        answer = await self._backend.ask_status(stream_id, head.headers)
+        return read_status(answer.status, answer.body)
+
+    async def _weigh(self, stream: StreamRecord, status: StatusAnswer | None) -> Proof:
+        ending = status.ending if status else None
+        if ending in _OWN_ENDS:
+            return Proof(is_gone=True, ending=ending)
+        has_journal = status is not None and (status.is_open or ending is not None)
+        if status is not None and status.active:
+            return Proof(is_gone=False)
+        if stream.hosted is False or not (stream.hosted or has_journal) or await self._is_listed(stream):
+            return Proof(is_gone=False, ending=ending)
+        return Proof(is_gone=True, ending=ending or (Ending.LOST if has_journal else None))
+
+    async def _is_listed(self, stream: StreamRecord) -> bool:
+        """Whether its worker may be in `/health`; where a cancel finds every worker, the refusal itself tells (F14)."""
+        if self._health.repeats:
+            return False
+        runs = await self._health.reading()
+        now = self._ownership.clock()
+        turn = Turn(stream.stream_id, stream.stamp, now - (stream.started_at or now))
+        return runs is None or runs.slot(turn) is not Slot.FREE

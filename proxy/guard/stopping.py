@@ -1,0 +1,217 @@
+"""Going on with an accepted cancel until its worker is seen gone (P11: Stop means stopped)."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from proxy.core.effects import PursueStop
+from proxy.core.observations import CancelRepeated, RelaysEnded, SlotSeen, StopTimedOut
+from proxy.core.records import Cancel, Slot, SlotFreedBy, StreamRecord, StreamState
+from proxy.guard.backend import Backend
+from proxy.guard.health import Health
+from proxy.guard.limits import Live
+from proxy.guard.ownership import Ownership
+from proxy.guard.relays import Relays
+from proxy.guard.reporting import Report, failing_open
+from proxy.guard.tasks import Tasks
+from proxy.guard.turns import Turns
+from proxy.hermes import answers
+from proxy.hermes.health import Turn
+from proxy.http.account import work_for_nobody
+from proxy.http.errors import ProxyError
+from proxy.http.message import RequestHead
+
+_LOOK_PAUSE = 0.05
+_LOOK_DENSELY_FOR = 3.0
+_LONGEST_PAUSE = 0.5
+_GROWTH = 1.5
+"""Seconds between two looks at `/health`: dense for as long as a person waits for it, then slower and slower."""
+
+_FIRST_PATIENCE = 1.0
+_LEAST_PATIENCE, _MOST_PATIENCE = 0.6, 3.0
+_REMEMBERED = 8
+"""Seconds that a worker is given to unwind before its cancel is repeated: twice what the latest took. An agent looks for
+a cancel every 0.3 s, and a repetition that meets a worker on its way out spoils the session's next turn (F23)."""
+
+_SPACING = 0.01
+"""Seconds between two repetitions, of whatever streams: all that settle share this rate."""
+
+_MOST = 4
+"""Repetitions under way at once: each holds a connection of the lane that Stops run in."""
+
+_ANSWERED_WITHIN = 2.0
+"""Seconds to wait for the answer to a repetition."""
+
+_GRACE = 0.3
+"""Seconds that a worker is given where nothing tells of it; three times what unwinding was seen to take."""
+
+
+class Stopping:
+    """Follows accepted cancels: repeats each while its worker is there, and says when that was seen gone.
+
+    Args:
+        backend: Asked to cancel once more.
+        ownership: Told what was seen.
+        relays: Asked when the terminal event has been written everywhere.
+        health: Asked which workers run.
+        apart: Keeps a repetition and a start of the same session from being under way together: they may share an
+            agent, and the repetition would stop the next turn.
+        tasks: Owns the following.
+        live: Says for how long.
+        report: Told of repetitions, and of internal errors.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it asks, what it tells, and how long it may take
+        self,
+        backend: Backend,
+        ownership: Ownership,
+        relays: Relays,
+        *,
+        health: Health,
+        apart: Turns,
+        tasks: Tasks,
+        live: Live,
+        report: Report,
+    ) -> None:
+        self._backend = backend
+        self._ownership = ownership
+        self._relays = relays
+        self._health = health
+        self._apart = apart
+        self._tasks = tasks
+        self._live = live
+        self._report = report
+        self._heads: dict[str, RequestHead] = {}
+        self._due: dict[str, float] = {}
+        self._unwound: deque[float] = deque(maxlen=_REMEMBERED)
+        self._room = asyncio.Semaphore(_MOST)
+        self._next = 0.0
+
+    @contextmanager
+    def keeping(self, cancel_id: str, head: RequestHead) -> Iterator[None]:
+        """Keeps a cancel as its caller sent it, credentials included, while it may be accepted and so pursued."""
+        self._heads[cancel_id] = head
+        try:
+            yield
+        finally:
+            self._heads.pop(cancel_id, None)
+
+    def pursue(self, effect: PursueStop) -> None:
+        """Carries out the effect."""
+        head = self._heads.pop(effect.cancel.cancel_id, None)
+        self._tasks.spawn(self._follow(effect.stream_id, effect.cancel, head), f"stopping {effect.cancel.cancel_id}")
+
+    def is_due(self, stream_id: str) -> bool:
+        """Whether the worker of that stream has had its time to unwind, so that a further cancel makes sense (F23)."""
+        return self._ownership.clock() >= self._due.get(stream_id, 0.0)
+
+    async def said(self, stream_id: str, *, cancelled: bool | None) -> None:
+        """Learns from the answer to a cancel of a stream that is being cancelled already."""
+        await self._ownership.observe(CancelRepeated(self._ownership.clock(), stream_id))
+        if cancelled:
+            self._health.repeats = True
+        elif cancelled is False and self._health.repeats:
+            await self._see(stream_id, Slot.FREE, SlotFreedBy.CANCEL)
+
+    async def _follow(self, stream_id: str, cancel: Cancel, head: RequestHead | None) -> None:
+        work_for_nobody()  # it outlasts the cancel whose answer had it begin
+        deadline = self._ownership.clock() + self._live.now.stop_timeout
+        with failing_open(self._report, "stopping a turn", stream=stream_id), suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline), asyncio.TaskGroup() as group:
+                group.create_task(self._await_relays(stream_id))
+                group.create_task(self._stop_worker(stream_id, cancel, head))
+            # What is left is the answer, which may still be on its way.
+            await asyncio.sleep(self._live.now.answer_timeout)
+        with failing_open(self._report, "giving up on a cancel", stream=stream_id):
+            if await self._is_pursued(stream_id, cancel):
+                await self._ownership.observe(StopTimedOut(self._ownership.clock(), stream_id))
+
+    async def _await_relays(self, stream_id: str) -> None:
+        await self._relays.ended(stream_id)
+        await self._ownership.observe(RelaysEnded(self._ownership.clock(), stream_id))
+
+    async def _stop_worker(self, stream_id: str, cancel: Cancel, head: RequestHead | None) -> None:
+        began = self._ownership.clock()
+        pause, patience = _LOOK_PAUSE, self._patience
+        self._due[stream_id] = began + patience
+        try:
+            while (stream := await self._is_pursued(stream_id, cancel)) and not _is_free(stream):
+                refused = None
+                if self._ownership.clock() >= self._due[stream_id] and head is not None:
+                    refused = await self._repeat(stream_id, head)
+                    patience *= _GROWTH
+                    self._due[stream_id] = self._ownership.clock() + patience
+                await self._look(stream, began, refused=refused is False)
+                await asyncio.sleep(pause)
+                if self._ownership.clock() >= began + _LOOK_DENSELY_FOR:
+                    pause = min(_GROWTH * pause, _LONGEST_PAUSE)
+        finally:
+            del self._due[stream_id]
+
+    @property
+    def _patience(self) -> float:
+        if not self._unwound:
+            return _FIRST_PATIENCE
+        return min(max(2 * max(self._unwound), _LEAST_PATIENCE), _MOST_PATIENCE)
+
+    async def _is_pursued(self, stream_id: str, cancel: Cancel) -> StreamRecord | None:
+        """The stream, while it is this cancel that it settles from."""
+        stream = await self._ownership.stream(stream_id)
+        if stream is None or stream.state is not StreamState.SETTLING or stream.cancel is None:
+            return None
+        return stream if stream.cancel.cancel_id == cancel.cancel_id else None
+
+    async def _repeat(self, stream_id: str, head: RequestHead) -> bool | None:
+        """Sends the cancel once more; `cancelled` of its answer, None if there is none or it was not sent."""
+        if self._health.repeats is False:
+            return None
+        session_id = await self._ownership.locate(stream_id)
+        async with self._room, self._apart.turn(session_id, self._ownership.clock() + _ANSWERED_WITHIN) as is_apart:
+            await self._keep_the_rate()
+            if not is_apart or not await self._is_settling(stream_id):
+                return None
+            cancelled = await self._ask(head)
+        self._report("cancel_repeated", stream=stream_id, cancelled=cancelled)
+        await self.said(stream_id, cancelled=cancelled)
+        return cancelled
+
+    async def _keep_the_rate(self) -> None:
+        now = self._ownership.clock()
+        self._next = max(self._next + _SPACING, now)
+        await asyncio.sleep(self._next - now)
+
+    async def _is_settling(self, stream_id: str) -> bool:
+        stream = await self._ownership.stream(stream_id)
+        return stream is not None and stream.state is StreamState.SETTLING
+
+    async def _ask(self, head: RequestHead) -> bool | None:
+        try:
+            async with asyncio.timeout(_ANSWERED_WITHIN):
+                answer = await self._backend.ask(head)
+        except (ProxyError, TimeoutError):
+            return None
+        return answers.read_cancel(answer.status, answer.body)
+
+    async def _look(self, stream: StreamRecord, began: float, *, refused: bool) -> None:
+        """Looks for the worker in `/health`, after a cancel of it that was perhaps `refused`."""
+        runs = await self._health.reading()
+        now = self._ownership.clock()
+        if runs is None:
+            if now >= began + _GRACE and self._health.repeats is not True:
+                await self._see(stream.stream_id, Slot.FENCED, SlotFreedBy.HEALTH)
+            return
+        if refused and runs.includes(stream.stream_id):
+            self._health.repeats = False
+        turn = Turn(stream.stream_id, stream.stamp, now - (stream.started_at or now))
+        slot = runs.slot(turn, marked=self._health.marks)
+        if slot is Slot.FREE and stream.cancel is not None and not stream.cancel.repeats:
+            self._unwound.append(now - began)
+        await self._see(stream.stream_id, slot, SlotFreedBy.HEALTH)
+
+    async def _see(self, stream_id: str, slot: Slot, by: SlotFreedBy) -> None:
+        await self._ownership.observe(SlotSeen(self._ownership.clock(), stream_id, slot, by))
+
+
+def _is_free(stream: StreamRecord) -> bool:
+    return stream.cancel is not None and stream.cancel.slot is Slot.FREE
