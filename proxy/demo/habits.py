@@ -1,13 +1,19 @@
 """The habits that set one Hermes release apart from another, in one table.
 
-Facts F1 to F12 were recorded from unmodified releases; each field below names the fact it keeps.
+Facts F1 to F21 were recorded from unmodified releases; each field below names the fact it keeps.
 Nothing else in the stand-in asks which release it is playing: it asks for the habit.
 """
 
 import enum
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 from types import MappingProxyType
+from typing import TypeAlias
+
+Span: TypeAlias = float | tuple[float, float]
+"""Seconds: so many, or between a lower and an upper bound, drawn anew for each turn."""
 
 
 class Fate(enum.Enum):
@@ -40,7 +46,8 @@ class Release:
         name: The release's tag.
         fate: What a start meets while a cancelled worker unwinds (F1, F2).
         fence_limit: Seconds after which a refusing release stops waiting for that worker.
-        cancels_by_worker: A cancel is accepted while the worker lives, not only the stream (F4).
+        cancels_by_worker: A cancel is accepted while the worker lives, not only the stream (F4); each
+            further one reaches the worker again (F14).
         names_runs: ``/health`` ``runs[]`` carry ``stream_id`` and ``session_id`` (F3).
         marks_cancelling: A cancelled run's ``phase`` becomes ``cancelling`` (F3).
         tells_start_time: ``/health`` has ``server_started_at``.
@@ -136,14 +143,22 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
 """Every release the stand-in can play, by name."""
 
 
+EVERY = sys.maxsize
+"""For a fault that counts: no end of it."""
+
+
 @dataclass(frozen=True)
 class Pace:
     """How fast the model speaks and the worker unwinds; all in seconds.
 
     Attributes:
         token: Between two tokens, unless the prompt's ``d=`` says otherwise.
-        first_token: From a turn's start to its first token.
+        first_token: From a turn's start to its first token, unless the prompt's ``first=`` says otherwise.
         deaf: From a turn's start, for as long as its agent does not listen: a cancel is accepted, and lost (F13).
+            The first token comes no earlier than its end.
+        opening: For how long an agent that listens opens its request to the model, which reaches the model half
+            way. One cancel in that time makes it lose hold of that request, which runs on; two end it (F16).
+        lag: From ``pending_started_at`` to the ``started_at`` of ``/health`` (F15).
         unwind: From an accepted cancel to the worker's end.
         spoil: From a start in the elder's shadow to its death (F1).
         gap: Between the ``cancel`` event and the Stop's answer, whichever leaves first (F5).
@@ -151,10 +166,17 @@ class Pace:
 
     token: float = 0.1
     first_token: float = 0.05
-    deaf: float = 0.0
+    deaf: Span = 0.0
+    opening: float = 0.0
+    lag: Span = (0.04, 0.16)
     unwind: float = 0.1
     spoil: float = 0.03
     gap: float = 0.005
+
+
+def draw(span: Span, chance: Random) -> float:
+    """How long it takes this time."""
+    return chance.uniform(*span) if isinstance(span, tuple) else span
 
 
 @dataclass(frozen=True)
@@ -170,6 +192,9 @@ class Faults:
         gateway_down: A cancel is answered 502, as in gateway mode with no gateway.
         health_status: The status that ``/health`` is answered with.
         answer_delay: Seconds by which the answer to a cancel is late.
+        unanswered: So many cancels from now on are carried out, but not answered until this fault is lifted;
+            ``EVERY`` for all of them.
+        phase_after_cancel: What ``/health`` says of a cancelled run in place of ``cancelling`` (F15).
         fate: Replaces the release's fate (F1): the real ones vary from run to run.
     """
 
@@ -181,4 +206,6 @@ class Faults:
     gateway_down: bool = False
     health_status: int = 200
     answer_delay: float = 0.0
+    unanswered: int = 0
+    phase_after_cancel: str | None = None
     fate: Fate | None = None

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from proxy.demo.access import LOOPBACK, Access
+from proxy.demo.asides import Asides
 from proxy.demo.channels import Channels
 from proxy.demo.chat import Chat
 from proxy.demo.exchange import Exchange
@@ -12,6 +13,7 @@ from proxy.demo.health import health_answer
 from proxy.demo.ledger import Ledger
 from proxy.demo.responses import Answer, error_answer, json_answer
 from proxy.demo.sse import SseWriter
+from proxy.demo.stopping import Stopping
 from proxy.demo.wire import BadLengthError
 from proxy.demo.world import World
 
@@ -36,18 +38,30 @@ class Owner(Protocol):
 class Routes:
     """Answers one exchange."""
 
-    def __init__(self, owner: Owner, *, access: Access, chat: Chat, files: Files, sse: SseWriter) -> None:
+    def __init__(  # noqa: PLR0913  one for each group of calls
+        self,
+        owner: Owner,
+        *,
+        access: Access,
+        chat: Chat,
+        asides: Asides,
+        stopping: Stopping,
+        files: Files,
+        sse: SseWriter,
+    ) -> None:
         self._owner = owner
         self._world = owner.world
         self._access = access
         self._chat = chat
+        self._asides = asides
+        self._stopping = stopping
         self._files = files
         self._sse = sse
         self._channels = Channels(owner.world, sse)
         self._table = self._build_table()
 
     def _build_table(self) -> Mapping[tuple[str, str], Route]:
-        chat, files, channels = self._chat, self._files, self._channels
+        chat, asides, files, channels = self._chat, self._asides, self._files, self._channels
         table: dict[tuple[str, str], Route] = {
             ("GET", "/"): files.static,
             ("GET", "/demo/config.json"): self._config,
@@ -60,11 +74,11 @@ class Routes:
             ("POST", "/api/chat/start"): chat.start,
             ("GET", "/api/chat/stream"): self._sse.chat,
             ("GET", "/api/chat/stream/status"): chat.status,
-            ("GET", "/api/chat/cancel"): chat.cancel,
-            ("POST", "/api/btw"): chat.by_the_way,
-            ("POST", "/api/background"): chat.background,
-            ("GET", "/api/background/status"): chat.background_status,
-            ("POST", "/api/goal"): chat.goal,
+            ("GET", "/api/chat/cancel"): self._stopping.cancel,
+            ("POST", "/api/btw"): asides.by_the_way,
+            ("POST", "/api/background"): asides.background,
+            ("GET", "/api/background/status"): asides.background_status,
+            ("POST", "/api/goal"): asides.goal,
             ("POST", "/api/upload"): files.upload,
             ("GET", "/api/file/raw"): files.download,
             ("GET", "/api/sessions/events"): channels.session_list,

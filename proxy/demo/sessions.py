@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from proxy.demo.habits import Fate
 from proxy.demo.streams import Stream, Topic
@@ -11,6 +12,10 @@ from proxy.demo.streams import Stream, Topic
 MESSAGE_LIMIT = 1000
 UNTITLED = "Untitled"
 WORKSPACE = "/workspace"
+NOT_FOUND = "Session not found"
+
+Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
+"""Runs a coroutine as a task that the backend owns."""
 
 
 @dataclass
@@ -56,6 +61,10 @@ class Turn:
     """One turn: its stream, and the worker that runs it.
 
     Attributes:
+        pending_since: When its start was taken up; `/health` counts from a little later (F15).
+        cancelled_at: The last accepted Stop, by the backend's clock.
+        last_stop_at: The same by ``time.monotonic``.
+        stops: Set by every Stop, cleared by whoever hears it.
         heir: The next turn of the session, if it took over this one's worker (F1).
     """
 
@@ -63,12 +72,15 @@ class Turn:
     session: Session
     prompt: str
     started_at: float
+    pending_since: float
     fate: Fate | None = None
     ephemeral: bool = False
     task: BackgroundTask | None = None
     phase: str = "running"
     cancelled_at: float | None = None
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: bool = False
+    last_stop_at: float = 0.0
+    stops: asyncio.Event = field(default_factory=asyncio.Event)
     heir: "Turn | None" = None
     spoken: list[str] = field(default_factory=list)
 
@@ -79,5 +91,12 @@ class Turn:
 
     def put(self, event: str, data: dict[str, Any]) -> None:
         """Emits an event, unless the turn was cancelled: then only its end is heard."""
-        if not self.cancelled.is_set() or event in {"cancel", "error"}:
+        if not self.cancelled or event in {"cancel", "error"}:
             self.stream.emit(event, data)
+
+    def stop(self, at: float) -> None:
+        """A Stop was accepted; whether the worker hears of it is another matter (F13)."""
+        self.cancelled = True
+        self.cancelled_at = at
+        self.last_stop_at = time.monotonic()
+        self.stops.set()

@@ -26,6 +26,7 @@ class World:
         self.habits = habits
         self.pace = pace
         self._faults = Faults()
+        self._unanswered = 0
         self._faults_changed = asyncio.Event()
         self.clock = clock
         self.started_at = clock()
@@ -45,12 +46,23 @@ class World:
     @faults.setter
     def faults(self, faults: Faults) -> None:
         self._faults = faults
+        self._unanswered = 0
         self._faults_changed.set()
         self._faults_changed = asyncio.Event()
 
     async def until_unhung(self) -> None:
         """Returns once ``Faults.hang`` is not, or no longer, set."""
         while self._faults.hang:
+            await self._faults_changed.wait()
+
+    def leaves_unanswered(self) -> bool:
+        """Whether this cancel is one of those that ``Faults.unanswered`` means."""
+        self._unanswered += 1
+        return self._unanswered <= self._faults.unanswered
+
+    async def until_answering(self) -> None:
+        """Returns once ``Faults.unanswered`` is no longer set."""
+        while self._faults.unanswered:
             await self._faults_changed.wait()
 
     def new_session(self, parent: Session | None = None) -> Session:
@@ -62,10 +74,16 @@ class World:
         self._forget_oldest(self.sessions, SESSION_LIMIT, self._idle_sessions())
         return session
 
-    def open_turn(self, session: Session, prompt: str, **marks: Any) -> Turn | None:
+    def open_turn(self, session: Session, prompt: str, *, lag: float = 0.0, **marks: Any) -> Turn | None:
         """Registers a turn; ``None`` if one runs, or must be waited for (F1, F2).
 
         The caller runs the worker.
+
+        Args:
+            session: Where it runs.
+            prompt: What it answers.
+            lag: Seconds since the start was taken up (F15).
+            marks: What else is known of the turn.
         """
         if self.blocking_stream(session):
             return None
@@ -76,7 +94,8 @@ class World:
             session.session_id,
             frames_carry_ids=self.habits.frames_carry_ids,
         )
-        turn = Turn(stream, session, prompt, self.clock(), fate=fate, **marks)
+        now = self.clock()
+        turn = Turn(stream, session, prompt, now, now - lag, fate=fate, **marks)
         if elder and fate is Fate.LEAK:
             elder.heir = turn
         self._register(turn)
@@ -86,7 +105,7 @@ class World:
         session = turn.session
         session.active_stream_id = turn.stream_id
         session.pending_user_message = turn.prompt
-        session.pending_started_at = turn.started_at
+        session.pending_started_at = turn.pending_since
         if session.title == UNTITLED:
             session.title = turn.prompt[:64]
         self.streams[turn.stream_id] = self.workers[turn.stream_id] = turn
@@ -107,7 +126,7 @@ class World:
 
     def _unwinding(self, session: Session) -> Turn | None:
         for turn in self.workers.values():
-            if turn.session is session and turn.cancelled.is_set():
+            if turn.session is session and turn.cancelled:
                 return turn
         return None
 
@@ -115,14 +134,20 @@ class World:
         """A Stop: whether it is accepted, and the turn whose ``cancel`` event is now due (F4)."""
         turn = self.streams.pop(stream_id, None)
         if turn is None:
-            return self.habits.cancels_by_worker and stream_id in self.workers, None
-        turn.cancelled_at = self.clock()
-        turn.phase = "cancelling" if self.habits.marks_cancelling else turn.phase
-        turn.cancelled.set()
+            return self._cancel_again(stream_id), None
+        turn.stop(self.clock())
         if turn.session.active_stream_id != stream_id:
             return True, None
         self._write_back_cancel(turn)
         return True, None if self.faults.mute_cancel else turn
+
+    def _cancel_again(self, stream_id: str) -> bool:
+        """F14: later releases pass every further Stop on, for as long as the worker is there."""
+        turn = self.workers.get(stream_id)
+        if turn is None or not self.habits.cancels_by_worker:
+            return False
+        turn.stop(self.clock())
+        return True
 
     def _write_back_cancel(self, turn: Turn) -> None:
         session = turn.session

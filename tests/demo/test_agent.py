@@ -1,0 +1,169 @@
+"""F13, F14 and F16: which Stops an agent hears, and what they mean for its request to the model."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy.demo import ModelEnd
+from proxy.demo.habits import draw
+from tests.demo.conftest import FAST
+
+if TYPE_CHECKING:
+    from tests.demo.conftest import Play
+
+OLD = "v0.51.195"
+DEAF = replace(FAST, deaf=0.3)
+OPENING = replace(FAST, opening=0.6)
+
+
+async def test_a_cancel_in_the_deaf_time_is_accepted_and_lost(play: Play, release: str) -> None:
+    """F13: the model is asked after the Stop, and says all of it, unseen."""
+    stage = await play(release, pace=DEAF)
+    client = stage.client
+    stream_id = await client.start(await client.session(), "n=10 d=0.01")
+    live = await client.stream(stream_id)
+    assert await client.cancel(stream_id) is True
+    stopped_at = time.monotonic()
+    await live.to_end()
+    assert live.story == ["context_status", "cancel"]
+    assert (await client.status(stream_id))["active"] is False
+    request = await stage.answered(stream_id)
+    assert request.asked_at > stopped_at
+    assert request.end == ModelEnd.DONE
+
+
+async def test_a_further_cancel_ends_a_lost_worker_where_cancels_can_be_repeated(play: Play, release: str) -> None:
+    """F14: later releases pass it on for as long as the worker is there; the oldest does not."""
+    stage = await play(release, pace=DEAF)
+    client = stage.client
+    stream_id = await client.start(await client.session(), "n=100 d=0.01")
+    assert await client.cancel(stream_id) is True
+    await stage.asked(stream_id)
+    assert await client.cancel(stream_id) is (release != OLD)
+    request = await stage.answered(stream_id)
+    assert request.end == (ModelEnd.DONE if release == OLD else ModelEnd.BROKEN_OFF)
+    await client.until_idle()
+    assert await client.cancel(stream_id) is False
+
+
+async def test_repeats_within_the_deaf_time_are_lost_too(play: Play) -> None:
+    stage = await play(pace=DEAF)
+    client = stage.client
+    stream_id = await client.start(await client.session(), "n=5 d=0.01")
+    assert [await client.cancel(stream_id) for _ in range(4)] == [True] * 4
+    assert (await stage.answered(stream_id)).end == ModelEnd.DONE
+
+
+async def test_the_first_token_says_that_the_agent_listens_and_context_status_says_nothing(play: Play) -> None:
+    stage = await play(pace=replace(FAST, deaf=0.5))
+    client = stage.client
+    live = await client.stream(await client.start(await client.session(), "n=800"))
+    early, first = await live.until("context_status"), await live.until("token")
+    assert first.at - early.at > 0.3
+    stream_id = stage.backend.ledger.model_requests[-1].stream_id
+    assert await client.cancel(stream_id) is True
+    assert (await stage.answered(stream_id)).end == ModelEnd.BROKEN_OFF
+
+
+async def test_each_turn_draws_its_own_deaf_time_from_the_seed(play: Play) -> None:
+    """Told by the order in which turns that start together ask the model."""
+    orders = []
+    for _ in range(2):
+        stage = await play(pace=replace(FAST, deaf=(0.2, 1.4)), seed=3)
+        started = [await stage.client.start(await stage.client.session(), "n=1") for _ in range(4)]
+        for stream_id in started:
+            await stage.asked(stream_id)
+        orders.append([started.index(request.stream_id) for request in stage.backend.ledger.model_requests])
+    assert orders[0] == orders[1] != [0, 1, 2, 3]
+
+
+def test_a_time_is_fixed_or_drawn_within_its_bounds() -> None:
+    chance = Random(1)  # noqa: S311  a draw to look at
+    assert draw(0.3, chance) == 0.3
+    drawn = [draw((0.1, 0.2), chance) for _ in range(50)]
+    assert len(set(drawn)) == 50
+    assert all(0.1 <= seconds <= 0.2 for seconds in drawn)
+
+
+async def test_the_models_log_tells_what_became_of_each_turn(play: Play, release: str) -> None:
+    stage = await play(release)
+    client = stage.client
+    session_id = await client.session()
+    whole = await client.start(session_id, "n=2 d=0.01")
+    request = await stage.answered(whole)
+    assert (request.session_id, request.end) == (session_id, "done")
+    await client.until_idle()
+    stopped = await client.start(session_id, "n=800")
+    await (await client.stream(stopped)).until("token")
+    assert stage.backend.ledger.open_model_requests == [await stage.asked(stopped)]
+    stopped_at = time.monotonic()
+    await client.cancel(stopped)
+    request = await stage.answered(stopped)
+    assert request.end == "broken off"
+    assert request.ended_at
+    assert request.ended_at > stopped_at > request.asked_at
+    assert not stage.backend.ledger.open_model_requests
+
+
+async def test_a_model_that_is_silent_is_let_go_at_its_first_word(play: Play, release: str) -> None:
+    """F16: the worker has left long before."""
+    stage = await play(release)
+    client = stage.client
+    stream_id = await client.start(await client.session(), "n=800 first=0.6")
+    request = await stage.asked(stream_id)
+    assert await client.cancel(stream_id) is True
+    await client.until_idle()
+    left_at = time.monotonic()
+    assert request.end is None
+    assert (await stage.answered(stream_id)).end == ModelEnd.BROKEN_OFF
+    assert request.ended_at
+    assert request.ended_at > left_at
+
+
+async def test_one_cancel_while_the_request_is_opened_leaves_it_running(play: Play, release: str) -> None:
+    """F16: gone is not always stopped, and nothing outside reaches it any more."""
+    stage = await play(release, pace=OPENING)
+    client = stage.client
+    stream_id = await client.start(await client.session(), "n=30 d=0.02")
+    assert await client.cancel(stream_id) is True
+    await client.until_idle()
+    assert await client.cancel(stream_id) is False
+    (request,) = stage.backend.ledger.open_model_requests
+    assert (await stage.answered(stream_id)) is request
+    assert request.end == ModelEnd.DONE
+
+
+@pytest.mark.parametrize("release", ["v0.51.265", "v0.52.262"])
+async def test_two_cancels_before_the_request_keep_it_from_being_sent(play: Play, release: str) -> None:
+    """F16: a dense repetition comes in time."""
+    stage = await play(release, pace=OPENING)
+    client = stage.client
+    stream_id = await client.start(await client.session(), "n=30")
+    assert [await client.cancel(stream_id) for _ in range(2)] == [True, True]
+    await client.until_idle()
+    assert not stage.backend.ledger.model_requests
+
+
+async def test_a_second_cancel_while_the_request_is_opened_breaks_it_off(play: Play, release: str) -> None:
+    """F16; the oldest release does not pass it on."""
+    stage = await play(release, pace=OPENING)
+    client = stage.client
+    stream_id = await client.start(await client.session(), "n=30 d=0.02")
+    assert await client.cancel(stream_id) is True
+    await stage.asked(stream_id)
+    assert await client.cancel(stream_id) is (release != OLD)
+    request = await stage.answered(stream_id)
+    assert request.end == (ModelEnd.DONE if release == OLD else ModelEnd.BROKEN_OFF)
+
+
+async def test_a_restart_breaks_off_what_the_model_works_on(play: Play) -> None:
+    stage = await play()
+    stream_id = await stage.client.start(await stage.client.session(), "n=800")
+    request = await stage.asked(stream_id)
+    await stage.backend.restart()
+    assert request.end == ModelEnd.BROKEN_OFF
