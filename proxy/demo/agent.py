@@ -8,8 +8,9 @@ only a second one makes it let go (F16). Afterwards a Stop ends it.
 import asyncio
 import time
 
+from proxy.demo.habits import Mode
 from proxy.demo.ledger import Ledger, ModelEnd, ModelRequest
-from proxy.demo.reports import metering
+from proxy.demo.reports import metering, tool_data
 from proxy.demo.script import read_script
 from proxy.demo.sessions import Spawn, Turn
 from proxy.demo.world import World
@@ -57,8 +58,23 @@ class Agent:
         """
         if time.monotonic() < self._listens_at:
             await self._pause(self._listens_at - time.monotonic())
+        self._turn.session.has_agent = True
         await self._open_request()
-        await self._pause(self._first_word_at - time.monotonic())
+        await self._sit_out(self._first_word_at - time.monotonic())
+        if self._script.tool is not None:
+            await self._use_tool(self._script.tool)
+        return await self._speak()
+
+    async def ask_again(self) -> bool:
+        """It comes back, and only a Stop from now on ends it; whether the model said all that it had to.
+
+        Raises:
+            StopHeardError: a Stop has ended it.
+        """
+        self._listens_at = time.monotonic()
+        self._lost_hold = False
+        self._ask()
+        await self._sit_out(self._first_word_at - time.monotonic())
         return await self._speak()
 
     async def _open_request(self) -> None:
@@ -90,11 +106,30 @@ class Agent:
         self._close(ModelEnd.DONE)
         return True
 
+    async def _use_tool(self, seconds: float) -> None:
+        """The first request ends with the call of a tool, whose result the second one brings (F18)."""
+        turn, tag = self._turn, self._script.tag
+        self._say(turn, f"{tag}calls ")
+        turn.put("interim_assistant", {"text": f"{tag}calls", "already_streamed": True})
+        self._close(ModelEnd.DONE)
+        phase, turn.phase = turn.phase, self._world.tool_phase
+        turn.put("tool", tool_data("started", seconds, tag))
+        await self._sit_out(seconds)
+        turn.put("tool_complete", tool_data("completed", seconds, tag))
+        turn.phase = phase
+        self._ask()
+        for text in turn.take_steers():
+            self._say(turn, f"steered:{text} ")
+
     def _say_next(self, heard_on: Turn) -> None:
-        text = self._script.token(self._said)
+        self._say(heard_on, self._script.token(self._said))
         self._said += 1
+
+    def _say(self, heard_on: Turn, text: str) -> None:
         self._turn.spoken.append(text)
         heard_on.put("token", {"text": text})
+        if self._world.mode is Mode.RUNNER:
+            return
         if time.monotonic() - self._metered_at >= METERING_INTERVAL:
             self._metered_at = time.monotonic()
             heard_on.put("metering", metering(self._turn, self._world, with_usage=True))
@@ -109,14 +144,17 @@ class Agent:
 
     def leave(self) -> None:
         """The worker goes; the request it leaves ends now, at its first word, or by itself (F16)."""
+        request, self._request = self._request, None
+        if request is None:
+            return
         silence = max(0.0, self._first_word_at - time.monotonic())
         if self._lost_hold:
             rest = silence + self._script.seconds_left(self._said)
-            self._spawn(self._close_later(rest, ModelEnd.DONE))
-        elif silence and self._request:
-            self._spawn(self._close_later(silence, ModelEnd.BROKEN_OFF))
+            self._spawn(self._close_later(request, rest, ModelEnd.DONE))
+        elif silence:
+            self._spawn(self._close_later(request, silence, ModelEnd.BROKEN_OFF))
         else:
-            self._close(ModelEnd.BROKEN_OFF)
+            self._ledger.model_answered(request, ModelEnd.BROKEN_OFF)
 
     def _ask(self) -> None:
         self._request = self._ledger.model_asked(self._turn.stream_id, self._turn.session.session_id)
@@ -125,9 +163,16 @@ class Agent:
         if self._request:
             self._ledger.model_answered(self._request, end)
 
-    async def _close_later(self, seconds: float, end: ModelEnd) -> None:
+    async def _close_later(self, request: ModelRequest, seconds: float, end: ModelEnd) -> None:
         await asyncio.sleep(seconds)
-        self._close(end)
+        self._ledger.model_answered(request, end)
+
+    async def _sit_out(self, seconds: float) -> None:
+        """Waits for a word or a tool; a gateway's agent hears a Stop only after that (F19)."""
+        if self._world.mode is Mode.GATEWAY:
+            await asyncio.sleep(seconds)
+            seconds = 0
+        await self._pause(seconds)
 
     async def _pause(self, seconds: float) -> None:
         if await self._hears_stop(seconds):

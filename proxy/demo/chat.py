@@ -1,6 +1,7 @@
 """The chat's own calls: sessions, starts, and what is asked about turns."""
 
 from proxy.demo.exchange import Exchange, required
+from proxy.demo.habits import Mode
 from proxy.demo.reports import describe
 from proxy.demo.responses import Answer, error_answer, json_answer
 from proxy.demo.sessions import NOT_FOUND
@@ -47,7 +48,7 @@ class Chat:
         """``GET /api/chat/stream/status``."""
         stream_id = exchange.request.query("stream_id")
         stream, active = self._world.journals.get(stream_id), stream_id in self._world.streams
-        known = stream is not None and stream.last_seq > 0
+        known = stream is not None and stream.last_seq > 0 and self._world.mode is not Mode.RUNNER
         said = {"active": active, "stream_id": stream_id, "replay_available": known}
         if stream is None or not known:
             return json_answer(said)

@@ -29,6 +29,17 @@ class Fate(enum.Enum):
     """Its own text, but no ``done`` and no ``stream_end``."""
 
 
+class Mode(enum.StrEnum):
+    """Where Hermes has its turns run."""
+
+    LOCAL = "local"
+    """By an agent of its own."""
+    GATEWAY = "gateway"
+    """By an agent elsewhere, which hears a Stop only once its tool, or its model's silence, is over (F19)."""
+    RUNNER = "runner"
+    """By a process of which it knows nothing (F20)."""
+
+
 class CancelOrder(enum.Enum):
     """Which leaves first: the ``cancel`` event, or the answer to the Stop (F5)."""
 
@@ -189,9 +200,10 @@ class Faults:
         cut_after: The server closes every chat stream after this many tokens.
         mute_cancel: An accepted cancel is never followed by its ``cancel`` event (F4).
         mute_end: ``done`` is never followed by ``stream_end``.
-        gateway_down: A cancel is answered 502, as in gateway mode with no gateway.
+        gateway_down: A cancel is answered 502 and changes nothing: the gateway does not take it (F19).
         health_status: The status that ``/health`` is answered with.
         answer_delay: Seconds by which the answer to a cancel is late.
+        comes_back: A worker that hears a cancel asks the model again and goes on, until it hears another.
         unanswered: So many cancels from now on are carried out, but not answered until this fault is lifted;
             ``EVERY`` for all of them.
         phase_after_cancel: What ``/health`` says of a cancelled run in place of ``cancelling`` (F15).
@@ -206,6 +218,7 @@ class Faults:
     gateway_down: bool = False
     health_status: int = 200
     answer_delay: float = 0.0
+    comes_back: bool = False
     unanswered: int = 0
     phase_after_cancel: str | None = None
     fate: Fate | None = None

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from proxy.demo.habits import Mode
 from proxy.demo.ledger import Ledger
 from proxy.demo.responses import Answer, json_answer
 from proxy.demo.sessions import WORKSPACE, Turn
@@ -39,6 +40,7 @@ def _describe_run(turn: Turn, world: World, now: float) -> dict[str, Any]:
         "model": "fake-1",
         "provider": "custom",
         "ephemeral": turn.ephemeral,
+        **({"backend": "gateway"} if world.mode is Mode.GATEWAY else {}),
     }
     if world.habits.marks_cancelling and turn.cancelled_at:
         run["cancelled_at"] = turn.cancelled_at

@@ -59,3 +59,11 @@ def metering(turn: Turn, world: World, *, with_usage: bool) -> dict[str, Any]:
     more = {"usage": usage(world)} if with_usage else {}
     where = {"active": len(world.workers), **wide, "session_id": turn.session.session_id}
     return {**rate, **where, **more}
+
+
+def tool_data(stage: str, seconds: float, tag: str) -> dict[str, Any]:
+    """The data of a ``tool`` or ``tool_complete`` event."""
+    done = stage == "completed"
+    said = {"preview": f"slept{tag}" if done else None, "args": {"command": f"sleep {seconds:g}; echo slept{tag}"}}
+    ending = {"is_error": False} if done else {}
+    return {"event_type": f"tool.{stage}", "name": "terminal", **said, "tid": f"call_{tag}", **ending}

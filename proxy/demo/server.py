@@ -10,7 +10,7 @@ from proxy.demo.access import Access
 from proxy.demo.asides import Asides
 from proxy.demo.chat import Chat
 from proxy.demo.files import MEBIBYTE, Files
-from proxy.demo.habits import RELEASES, CancelOrder, Faults, Pace
+from proxy.demo.habits import RELEASES, CancelOrder, Faults, Mode, Pace
 from proxy.demo.ledger import Ledger
 from proxy.demo.listener import Listener
 from proxy.demo.routes import Routes
@@ -36,6 +36,7 @@ class Backend:
         max_upload: Bytes above which an upload is answered 413.
         idle_timeout: Seconds after which a silent connection is closed.
         clock: Seconds since the epoch: what is reported, and the limit on logins.
+        mode: Where turns run: ``local``, ``gateway`` or ``runner`` (F19, F20).
 
     Attributes:
         ledger: What the backend saw.
@@ -43,7 +44,7 @@ class Backend:
         guarded: The proxy's URL for the page, ``None`` without one.
 
     Raises:
-        ValueError: there is no such release.
+        ValueError: there is no such release, or no such mode.
     """
 
     def __init__(  # noqa: PLR0913  each is one knob of a test, and all have defaults
@@ -59,12 +60,13 @@ class Backend:
         max_upload: int = 20 * MEBIBYTE,
         idle_timeout: float = 30.0,
         clock: Callable[[], float] = time.time,
+        mode: str = "local",
     ) -> None:
         if release not in RELEASES:
             raise ValueError(f"unknown release {release!r}: choose one of {', '.join(RELEASES)}")
         habits = RELEASES[release]
         self.ledger = Ledger()
-        self.world = World(habits, pace, clock)
+        self.world = World(habits, pace, clock, Mode(mode))
         self.guarded: str | None = None
         self._turns = Turns(self.world, self.ledger, self._spawn, seed)
         self._routes = Routes(

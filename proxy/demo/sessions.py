@@ -20,12 +20,17 @@ Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
 
 @dataclass
 class Session:
-    """One conversation."""
+    """One conversation.
+
+    Attributes:
+        has_agent: Hermes keeps the agent that its first turn has made (F18).
+    """
 
     session_id: str
     created_at: float
     title: str = UNTITLED
     title_generated: bool = False
+    has_agent: bool = False
     messages: list[dict[str, Any]] = field(default_factory=list)
     active_stream_id: str | None = None
     pending_user_message: str | None = None
@@ -83,6 +88,7 @@ class Turn:
     stops: asyncio.Event = field(default_factory=asyncio.Event)
     heir: "Turn | None" = None
     spoken: list[str] = field(default_factory=list)
+    steers: list[str] = field(default_factory=list)
 
     @property
     def stream_id(self) -> str:
@@ -93,6 +99,11 @@ class Turn:
         """Emits an event, unless the turn was cancelled: then only its end is heard."""
         if not self.cancelled or event in {"cancel", "error"}:
             self.stream.emit(event, data)
+
+    def take_steers(self) -> list[str]:
+        """What was steered since the last tool (F18)."""
+        taken, self.steers = self.steers, []
+        return taken
 
     def stop(self, at: float) -> None:
         """A Stop was accepted; whether the worker hears of it is another matter (F13)."""

@@ -25,7 +25,7 @@ class SseWriter:
     async def chat(self, exchange: Exchange) -> None:
         """``GET /api/chat/stream``: live if it still can be, else from the journal, else 404."""
         stream_id = exchange.request.query("stream_id")
-        turn, stream = self._world.streams.get(stream_id), self._world.journals.get(stream_id)
+        turn, stream = self._world.audible(stream_id), self._world.journals.get(stream_id)
         if stream is None:
             await exchange.answer(error_answer("stream not found", 404))
         elif turn is None:
@@ -54,9 +54,11 @@ class SseWriter:
             stream.channel.unsubscribe(subscriber)
 
     async def _catch_up(self, exchange: Exchange, stream: Stream) -> int:
-        """F12: what the journal has after the cursor; the last number that it sent."""
+        """F12: what the journal has after the cursor; the last number that it sent. A runner sends all (F20)."""
         after = cursor(exchange.request, stream, self._habits)
-        if after is None or not self._habits.resumes:
+        if stream.stream_id in self._world.remote:
+            after = after or 0
+        elif after is None or not self._habits.resumes:
             return 0
         newest = stream.last_seq
         for frame in stream.replay(0 if after > newest else after, newest):

@@ -6,9 +6,10 @@ from random import Random
 from typing import Any
 
 from proxy.demo.agent import Agent
-from proxy.demo.habits import draw
+from proxy.demo.habits import Mode, draw
 from proxy.demo.ledger import Ledger
 from proxy.demo.responses import Answer, json_answer
+from proxy.demo.runner import Runner
 from proxy.demo.sessions import Session, Spawn, Turn
 from proxy.demo.streams import Frame
 from proxy.demo.worker import Worker
@@ -38,14 +39,15 @@ class Turns:
             active = self._world.blocking_stream(session)
             error = "session already has an active stream"
             return json_answer({"error": error, "active_stream_id": active}, 409)
-        return json_answer({**more, **_announce(turn)})
+        return json_answer({**more, **self._announce(turn)})
 
     def run(self, session: Session, message: str, **marks: Any) -> Turn | None:
         """Starts a turn; ``None`` if the session is not free."""
         pace = self._world.pace
         turn = self._world.open_turn(session, message, lag=draw(pace.lag, self._chance), **marks)
         if turn is not None:
-            self._spawn(Worker(self._world, turn, self._agent(turn)).run())
+            kind = Runner if self._world.mode is Mode.RUNNER else Worker
+            self._spawn(kind(self._world, turn, self._agent(turn)).run())
         return turn
 
     def _agent(self, turn: Turn) -> Agent:
@@ -70,14 +72,15 @@ class Turns:
         session.channel.publish(Frame("server_turn_started", data))
         return turn
 
-
-def _announce(turn: Turn) -> dict[str, Any]:
-    day = datetime.fromtimestamp(turn.pending_since, UTC).strftime("%Y%m%dT%H%M%SZ")
-    return {
-        "stream_id": turn.stream_id,
-        "session_id": turn.session.session_id,
-        "pending_started_at": turn.pending_since,
-        "turn_id": f"{day}-{secrets.token_hex(6)}",
-        "title": turn.session.title,
-        "effective_model_provider": "custom",
-    }
+    def _announce(self, turn: Turn) -> dict[str, Any]:
+        names = {"stream_id": turn.stream_id, "session_id": turn.session.session_id}
+        if self._world.mode is Mode.RUNNER:
+            return names
+        day = datetime.fromtimestamp(turn.pending_since, UTC).strftime("%Y%m%dT%H%M%SZ")
+        return {
+            **names,
+            "pending_started_at": turn.pending_since,
+            "turn_id": f"{day}-{secrets.token_hex(6)}",
+            "title": turn.session.title,
+            "effective_model_provider": "custom",
+        }

@@ -54,11 +54,21 @@ class Worker:
         if turn.fate is Fate.UNFINISHED:
             turn.session.settle()
         with contextlib.suppress(StopHeardError):
-            complete = await self._agent.run()
+            complete = await self._run_agent()
         if turn.cancelled:
             await self._unwind()
             return False
         return complete and turn.fate is not Fate.UNFINISHED
+
+    async def _run_agent(self) -> bool:
+        try:
+            return await self._agent.run()
+        except StopHeardError:
+            if not self._world.faults.comes_back:
+                raise
+        await asyncio.sleep(self._world.pace.unwind)
+        self._agent.leave()
+        return await self._agent.ask_again()
 
     async def _unwind(self) -> None:
         """The end of a cancelled turn, whether it heard of that (F13) or not."""

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from proxy.demo.habits import Fate, Faults, Pace, Release
+from proxy.demo.habits import Fate, Faults, Mode, Pace, Release
 from proxy.demo.sessions import UNTITLED, Session, Turn
 from proxy.demo.streams import Frame, Stream, Topic
 
@@ -20,10 +20,11 @@ JOURNALS_LIMIT = 2048
 
 
 class World:
-    """Everything that a Hermes process knows about sessions and turns."""
+    """Everything that a Hermes process knows about sessions and turns, and ``remote``, of which it does not (F20)."""
 
-    def __init__(self, habits: Release, pace: Pace, clock: Callable[[], float]) -> None:
+    def __init__(self, habits: Release, pace: Pace, clock: Callable[[], float], mode: Mode = Mode.LOCAL) -> None:
         self.habits = habits
+        self.mode = mode
         self.pace = pace
         self._faults = Faults()
         self._unanswered = 0
@@ -34,6 +35,7 @@ class World:
         self.sessions: OrderedDict[str, Session] = OrderedDict()
         self.streams: dict[str, Turn] = {}
         self.workers: dict[str, Turn] = {}
+        self.remote: dict[str, Turn] = {}
         self.journals: OrderedDict[str, Stream] = OrderedDict()
         self.list_events = Topic()
         self._list_version = 0
@@ -85,21 +87,32 @@ class World:
             lag: Seconds since the start was taken up (F15).
             marks: What else is known of the turn.
         """
+        turn = self._new_turn(session, prompt, lag, **marks)
+        if self.mode is Mode.RUNNER:
+            self.remote[turn.stream_id] = turn
+            self._keep_journal(turn)
+            return turn
         if self.blocking_stream(session):
             return None
         elder = self._unwinding(session)
-        fate = (self.faults.fate or self.habits.fate) if elder else None
-        stream = Stream(
-            secrets.token_hex(16),
-            session.session_id,
-            frames_carry_ids=self.habits.frames_carry_ids,
-        )
-        now = self.clock()
-        turn = Turn(stream, session, prompt, now, now - lag, fate=fate, **marks)
-        if elder and fate is Fate.LEAK:
+        turn.fate = self._fate if elder else None
+        if elder and turn.fate is Fate.LEAK:
             elder.heir = turn
         self._register(turn)
         return turn
+
+    def _new_turn(self, session: Session, prompt: str, lag: float, **marks: Any) -> Turn:
+        stream_id, frames_carry_ids = secrets.token_hex(16), self.habits.frames_carry_ids
+        stream = Stream(stream_id, session.session_id, frames_carry_ids=frames_carry_ids)
+        phase = "gateway-request" if self.mode is Mode.GATEWAY else "running"
+        now = self.clock()
+        return Turn(stream, session, prompt, now, now - lag, phase=phase, **marks)
+
+    @property
+    def _fate(self) -> Fate | None:
+        """What a start meets while a cancelled worker unwinds; on v0.51 a gateway's turn has none to meet (F19)."""
+        fate = self.faults.fate or self.habits.fate
+        return None if self.mode is Mode.GATEWAY and fate is not Fate.REFUSED else fate
 
     def _register(self, turn: Turn) -> None:
         session = turn.session
@@ -109,18 +122,29 @@ class World:
         if session.title == UNTITLED:
             session.title = turn.prompt[:64]
         self.streams[turn.stream_id] = self.workers[turn.stream_id] = turn
-        self.journals[turn.stream_id] = turn.stream
-        idle = [key for key in self.journals if key not in self.workers]
-        self._forget_oldest(self.journals, JOURNALS_LIMIT, idle)
+        self._keep_journal(turn)
         self.announce("session_new", session.session_id)
+
+    def _keep_journal(self, turn: Turn) -> None:
+        self.journals[turn.stream_id] = turn.stream
+        idle = [key for key in self.journals if key not in self.workers and key not in self.remote]
+        self._forget_oldest(self.journals, JOURNALS_LIMIT, idle)
+
+    @property
+    def tool_phase(self) -> str:
+        """What ``/health`` says of a turn that uses a tool."""
+        return "gateway-tool" if self.mode is Mode.GATEWAY else "running"
+
+    def audible(self, stream_id: str) -> Turn | None:
+        """The turn whose events can be heard live."""
+        return self.streams.get(stream_id) or self.remote.get(stream_id)
 
     def blocking_stream(self, session: Session) -> str | None:
         """The stream that a 409 would name, ``None`` if a turn may start."""
         if session.active_stream_id in self.streams:
             return session.active_stream_id
         elder = self._unwinding(session)
-        refuses = (self.faults.fate or self.habits.fate) is Fate.REFUSED
-        if elder and refuses and self.clock() - (elder.cancelled_at or 0) < self.habits.fence_limit:
+        if elder and self._fate is Fate.REFUSED and self.clock() - (elder.cancelled_at or 0) < self.habits.fence_limit:
             return elder.stream_id
         return None
 
@@ -192,6 +216,7 @@ class World:
             turn.session.settle()
         self.streams.clear()
         self.workers.clear()
+        self.remote.clear()
         self.started_at = self.clock()
 
     def _idle_sessions(self) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.demo import ModelEnd
+from proxy.demo import Faults, ModelEnd
 from proxy.demo.habits import draw
 from tests.demo.conftest import FAST
 
@@ -167,3 +167,41 @@ async def test_a_restart_breaks_off_what_the_model_works_on(play: Play) -> None:
     request = await stage.asked(stream_id)
     await stage.backend.restart()
     assert request.end == ModelEnd.BROKEN_OFF
+
+
+async def test_a_worker_may_come_back_and_then_only_a_further_cancel_ends_it(play: Play, release: str) -> None:
+    """The oldest release passes no further one on: there it runs to its end."""
+    stage = await play(release, faults=Faults(comes_back=True))
+    client = stage.client
+    stream_id = await client.start(await client.session(), "n=120 d=0.01")
+    await (await client.stream(stream_id)).until("token")
+    assert await client.cancel(stream_id) is True
+    first = await stage.answered(stream_id)
+    again = await stage.asked(stream_id, times=2)
+    assert (first.end, again.end) == (ModelEnd.BROKEN_OFF, None)
+    stage.backend.faults = Faults()
+    assert await client.cancel(stream_id) is (release != OLD)
+    assert (await stage.answered(stream_id, times=2)).end == (ModelEnd.DONE if release == OLD else ModelEnd.BROKEN_OFF)
+
+
+async def test_a_tool_splits_the_turn_into_two_requests(play: Play, release: str) -> None:
+    stage = await play(release)
+    client = stage.client
+    stream_id = await client.start(await client.session(), "n=2 d=0.01 tool=0.1 tag=A")
+    live = await client.stream(stream_id)
+    await live.to_end()
+    begin = ["context_status", "token", "interim_assistant", "tool", "tool_complete", "token", "token", "done"]
+    assert live.story[:8] == begin
+    assert live.text == "Acalls A0 A1 "
+    assert [request.end for request in stage.backend.ledger.model_requests] == [ModelEnd.DONE] * 2
+
+
+async def test_a_stop_during_a_tool_ends_the_turn(play: Play, release: str) -> None:
+    stage = await play(release)
+    client = stage.client
+    stream_id = await client.start(await client.session(), "n=2 tool=60")
+    live = await client.stream(stream_id)
+    await live.until("tool")
+    assert await client.cancel(stream_id) is True
+    await client.until_idle()
+    assert not stage.backend.ledger.open_model_requests
