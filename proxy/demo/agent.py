@@ -58,7 +58,7 @@ class Agent:
         """
         if time.monotonic() < self._listens_at:
             await self._pause(self._listens_at - time.monotonic())
-        self._turn.session.has_agent = True
+        self._turn.session.has_agent = self._world.mode is Mode.LOCAL
         await self._open_request()
         await self._sit_out(self._first_word_at - time.monotonic())
         if self._script.tool is not None:

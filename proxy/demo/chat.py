@@ -4,9 +4,11 @@ from proxy.demo.exchange import Exchange, required
 from proxy.demo.habits import Mode
 from proxy.demo.reports import describe
 from proxy.demo.responses import Answer, error_answer, json_answer
-from proxy.demo.sessions import NOT_FOUND
+from proxy.demo.sessions import NOT_FOUND, Session, Turn
 from proxy.demo.turns import Turns
 from proxy.demo.world import World
+
+QUEUED = "gateway_steer_queued"
 
 
 class Chat:
@@ -43,6 +45,27 @@ class Chat:
         if not message:
             return error_answer("message is required")
         return self._turns.start(session, message)
+
+    async def steer(self, exchange: Exchange) -> Answer:
+        """``POST /api/chat/steer``: whether it is accepted; whether it reaches the model is another matter (F18)."""
+        body = await exchange.json_body()
+        said = {name: str(body.get(name) or "").strip() for name in ("session_id", "text")}
+        for name, value in said.items():
+            if not value:
+                return error_answer(f"{name} required")
+        session = self._world.sessions.get(said["session_id"])
+        turn = self._world.streams.get(session.active_stream_id or "") if session else None
+        refusal = self._steer_refusal(session, turn)
+        if turn and not refusal:
+            turn.steers.append(said["text"])
+        stream_id = turn.stream_id if turn and refusal in {None, QUEUED} else None
+        return json_answer({"accepted": not refusal, "fallback": refusal, "stream_id": stream_id})
+
+    def _steer_refusal(self, session: Session | None, turn: Turn | None) -> str | None:
+        if session is None or not session.has_agent:
+            queued = turn and self._world.mode is Mode.GATEWAY and self._world.habits.queues_steers
+            return QUEUED if queued else "no_cached_agent"
+        return None if turn else "not_running"
 
     async def status(self, exchange: Exchange) -> Answer:
         """``GET /api/chat/stream/status``."""

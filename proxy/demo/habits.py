@@ -77,6 +77,7 @@ class Release:
         wide_metering: ``metering`` has the later release's extra fields.
         names_changes: ``sessions_changed`` says which session has changed.
         session_channel: ``/api/session/stream`` exists, and announces the backend's own turns.
+        queues_steers: A gateway's turn is not steered, and the answer says why (F18).
         write_deadline: Seconds after which a reader that takes nothing is dropped.
         knows_oidc: ``/api/auth/status`` has fields for it.
     """
@@ -102,6 +103,7 @@ class Release:
     wide_metering: bool = False
     names_changes: bool = False
     session_channel: bool = False
+    queues_steers: bool = False
     write_deadline: float = 30.0
     knows_oidc: bool = False
 
@@ -145,6 +147,7 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
                 wide_metering=True,
                 names_changes=True,
                 session_channel=True,
+                queues_steers=True,
                 write_deadline=20.0,
                 knows_oidc=True,
             ),
@@ -204,6 +207,7 @@ class Faults:
         health_status: The status that ``/health`` is answered with.
         answer_delay: Seconds by which the answer to a cancel is late.
         comes_back: A worker that hears a cancel asks the model again and goes on, until it hears another.
+        tells_leftover: What was steered too late is told before ``done``; mostly it is lost without a word (F18).
         unanswered: So many cancels from now on are carried out, but not answered until this fault is lifted;
             ``EVERY`` for all of them.
         phase_after_cancel: What ``/health`` says of a cancelled run in place of ``cancelling`` (F15).
@@ -219,6 +223,7 @@ class Faults:
     health_status: int = 200
     answer_delay: float = 0.0
     comes_back: bool = False
+    tells_leftover: bool = False
     unanswered: int = 0
     phase_after_cancel: str | None = None
     fate: Fate | None = None

@@ -72,6 +72,7 @@ class Routes:
             ("POST", "/api/session/new"): chat.new_session,
             ("GET", "/api/session"): chat.show_session,
             ("POST", "/api/chat/start"): chat.start,
+            ("POST", "/api/chat/steer"): chat.steer,
             ("GET", "/api/chat/stream"): self._sse.chat,
             ("GET", "/api/chat/stream/status"): chat.status,
             ("GET", "/api/chat/cancel"): self._stopping.cancel,

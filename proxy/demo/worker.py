@@ -94,6 +94,7 @@ class Worker:
             turn.task.results.append({**result, "completed_at": self._world.clock()})
         needs_title = not (turn.session.title_generated or turn.task)
         turn.session.settle()
+        self._tell_leftover()
         turn.put("done", self._done_data(answer))
         await asyncio.sleep(0)
         if turn.ephemeral:  # F6: nothing closes a btw stream
@@ -103,6 +104,12 @@ class Worker:
         self._world.end_worker(turn)
         if not self._world.faults.mute_end:
             await self._end_stream(with_title=needs_title)
+
+    def _tell_leftover(self) -> None:
+        """F18: no tool came after it, so the model never saw it."""
+        left = "\n".join(self._turn.take_steers())
+        if left and self._world.faults.tells_leftover:
+            self._turn.put("pending_steer_leftover", {"session_id": self._turn.session.session_id, "text": left})
 
     async def _end_stream(self, *, with_title: bool) -> None:
         turn, session = self._turn, self._turn.session

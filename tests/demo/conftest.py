@@ -220,6 +220,9 @@ class Client:
     async def stream(self, stream_id: str, more: str = "", **headers: str) -> Subscription:
         return await self.subscribe(f"/api/chat/stream?stream_id={stream_id}{more}", **headers)
 
+    async def steer(self, session_id: str, text: str) -> Any:
+        return (await self.post("/api/chat/steer", {"session_id": session_id, "text": text})).json
+
     async def cancel(self, stream_id: str) -> Any:
         return (await self.get(f"/api/chat/cancel?stream_id={stream_id}")).json["cancelled"]
 
