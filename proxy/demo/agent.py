@@ -113,6 +113,7 @@ class Agent:
         turn.put("interim_assistant", {"text": f"{tag}calls", "already_streamed": True})
         self._close(ModelEnd.DONE)
         phase, turn.phase = turn.phase, self._world.tool_phase
+        turn.tool_result = f"slept{tag}"
         turn.put("tool", tool_data("started", seconds, tag))
         await self._sit_out(seconds)
         turn.put("tool_complete", tool_data("completed", seconds, tag))

@@ -10,6 +10,7 @@ from proxy.demo.chat import Chat
 from proxy.demo.exchange import Exchange
 from proxy.demo.files import Files, config_answer
 from proxy.demo.health import health_answer
+from proxy.demo.history import History
 from proxy.demo.ledger import Ledger
 from proxy.demo.responses import Answer, error_answer, json_answer
 from proxy.demo.sse import SseWriter
@@ -45,6 +46,7 @@ class Routes:
         access: Access,
         chat: Chat,
         asides: Asides,
+        history: History,
         stopping: Stopping,
         files: Files,
         sse: SseWriter,
@@ -54,6 +56,7 @@ class Routes:
         self._access = access
         self._chat = chat
         self._asides = asides
+        self._history = history
         self._stopping = stopping
         self._files = files
         self._sse = sse
@@ -90,6 +93,7 @@ class Routes:
             ("GET", "/api/updates/check"): self._updates,
         }
         silent = ("/api/sessions/gateway/stream", "/api/kanban/events/stream", "/api/terminal/output")
+        table |= {("POST", path): route for path, route in self._history.routes().items()}
         table |= {("GET", path): channels.silence for path in silent}
         if self._world.habits.session_channel:
             table["GET", "/api/session/stream"] = channels.session

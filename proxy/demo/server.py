@@ -11,6 +11,7 @@ from proxy.demo.asides import Asides
 from proxy.demo.chat import Chat
 from proxy.demo.files import MEBIBYTE, Files
 from proxy.demo.habits import RELEASES, CancelOrder, Faults, Mode, Pace
+from proxy.demo.history import History
 from proxy.demo.ledger import Ledger
 from proxy.demo.listener import Listener
 from proxy.demo.routes import Routes
@@ -74,6 +75,7 @@ class Backend:
             access=Access(password, habits, clock),
             chat=Chat(self.world, self._turns),
             asides=Asides(self.world, self._turns),
+            history=History(self.world, self.ledger, self._turns),
             stopping=Stopping(self.world, self._spawn, order, seed),
             files=Files(self.world, max_upload),
             sse=SseWriter(self.world, heartbeat),

@@ -46,6 +46,15 @@ class Session:
         self.messages.append({"role": role, "content": content, "timestamp": time.time(), **extra})
         del self.messages[:-MESSAGE_LIMIT]
 
+    def remove_last_turn(self) -> list[dict[str, Any]]:
+        """Takes out the last question and what follows it; empty if there is none."""
+        asked = [index for index, message in enumerate(self.messages) if message["role"] == "user"]
+        if not asked:
+            return []
+        removed = self.messages[asked[-1] :]
+        del self.messages[asked[-1] :]
+        return removed
+
     def settle(self) -> None:
         """No turn runs, and none is pending."""
         self.active_stream_id = None
@@ -70,6 +79,8 @@ class Turn:
         cancelled_at: The last accepted Stop, by the backend's clock.
         last_stop_at: The same by ``time.monotonic``.
         stops: Set by every Stop, cleared by whoever hears it.
+        written: What its Stop wrote into the session (F17).
+        tool_result: What its tool has said, which no one has written yet.
         heir: The next turn of the session, if it took over this one's worker (F1).
     """
 
@@ -88,6 +99,8 @@ class Turn:
     stops: asyncio.Event = field(default_factory=asyncio.Event)
     heir: "Turn | None" = None
     spoken: list[str] = field(default_factory=list)
+    written: list[dict[str, Any]] = field(default_factory=list)
+    tool_result: str | None = None
     steers: list[str] = field(default_factory=list)
 
     @property

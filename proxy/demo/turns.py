@@ -50,6 +50,15 @@ class Turns:
             self._spawn(kind(self._world, turn, self._agent(turn)).run())
         return turn
 
+    async def run_whole(self, session: Session, message: str) -> str:
+        """Runs a turn that neither starts nor Stops know of; its answer."""
+        turn = self._world.unlisted_turn(session, message)
+        await self._agent(turn).run()
+        answer = "".join(turn.spoken).strip()
+        session.say("user", message)
+        session.say("assistant", answer, finish_reason="stop")
+        return answer
+
     def _agent(self, turn: Turn) -> Agent:
         deaf = draw(self._world.pace.deaf, self._chance)
         return Agent(self._world, turn, self._ledger, self._spawn, deaf)

@@ -77,8 +77,20 @@ class Worker:
         if self._turn.heir:
             await self._agent.leak_into(self._turn.heir)
         self._agent.leave()
+        self._write_late()
         if not self._world.faults.mute_cancel:
             self._turn.put("cancel", cancel_data(self._turn, self._world, with_session=False))
+
+    def _write_late(self) -> None:
+        """F17: what was taken out of the session since the Stop is put back, but for the question.
+
+        A tool's result comes without the call that it belongs to.
+        """
+        turn, session = self._turn, self._turn.session
+        gone = [said for said in turn.written if not any(said is kept for kept in session.messages)]
+        if gone and turn.tool_result:
+            session.say("tool", turn.tool_result)
+        session.messages.extend(said for said in reversed(gone) if said["role"] != "user")
 
     async def _finish(self) -> None:
         turn, answer = self._turn, "".join(self._turn.spoken).strip()

@@ -76,6 +76,10 @@ class World:
         self._forget_oldest(self.sessions, SESSION_LIMIT, self._idle_sessions())
         return session
 
+    def unlisted_turn(self, session: Session, prompt: str) -> Turn:
+        """A turn of which nobody else is told."""
+        return self._new_turn(session, prompt, 0.0)
+
     def open_turn(self, session: Session, prompt: str, *, lag: float = 0.0, **marks: Any) -> Turn | None:
         """Registers a turn; ``None`` if one runs, or must be waited for (F1, F2).
 
@@ -174,12 +178,13 @@ class World:
         return True
 
     def _write_back_cancel(self, turn: Turn) -> None:
-        session = turn.session
+        session, before = turn.session, len(turn.session.messages)
         session.say("user", turn.prompt)
         if turn.spoken:
             session.say("assistant", "".join(turn.spoken).strip(), _partial=True)
         marker = "**Task cancelled:** Task cancelled."
         session.say("assistant", marker, _error=True, provider_details="Task cancelled.")
+        turn.written = session.messages[before:]
         session.settle()
 
     def end_worker(self, turn: Turn) -> None:
