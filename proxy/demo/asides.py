@@ -1,4 +1,4 @@
-"""The calls that start turns besides the chat's own: side questions, background tasks, goals."""
+"""The calls that start turns besides the chat's own: side questions and background tasks."""
 
 import secrets
 
@@ -48,17 +48,3 @@ class Asides:
         if session:
             session.background_results.clear()
         return json_answer({"results": results})
-
-    async def goal(self, exchange: Exchange) -> Answer:
-        """``POST /api/goal``: setting one starts a turn."""
-        body = await exchange.json_body()
-        session = self._world.sessions.get(required(body, "session_id"))
-        if session is None:
-            return error_answer(NOT_FOUND, 404)
-        goal = str(body.get("args", ""))
-        if goal in {"", "status"}:
-            status = {"ok": True, "action": "status", "goal": None}
-            said = {"message": "No active goal. Set one with /goal <text>."}
-            return json_answer({**status, **said, "message_key": "goal_status_none"})
-        goal_set = {"ok": True, "action": "set", "goal": {"goal": goal, "status": "active"}}
-        return self._turns.start(session, goal, **goal_set, kickoff_prompt=goal)

@@ -157,6 +157,24 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
 """Every release the stand-in can play, by name."""
 
 
+REFUSALS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        "agent_running": {"ok": False, "action": "set", "message": "Agent is running.", "error": "agent_running"},
+        "agent_runtime_stale": {"error": "Agent code changed.", "type": "agent_runtime_stale", "retryable": True},
+        "compression_recovery_required": {
+            "error": "This session exhausted context compression.",
+            "type": "compression_recovery_required",
+            "recommended_recovery_action": None,
+            "compression_recovery": {},
+        },
+        "session_active": {"error": "session_active", "code": "session_active"},
+        "stale_regeneration_revision": {
+            "error": "regeneration_revision is required",
+            "code": "stale_regeneration_revision",
+        },
+    }
+)
+"""What the answers say that refuse a start for another reason than a running turn."""
 EVERY = sys.maxsize
 """For a fault that counts: no end of it."""
 
@@ -208,6 +226,7 @@ class Faults:
         answer_delay: Seconds by which the answer to a cancel is late.
         comes_back: A worker that hears a cancel asks the model again and goes on, until it hears another.
         tells_leftover: What was steered too late is told before ``done``; mostly it is lost without a word (F18).
+        refusal: What a start is refused for, with a 409 that names no stream; one of ``REFUSALS`` (F21).
         unanswered: So many cancels from now on are carried out, but not answered until this fault is lifted;
             ``EVERY`` for all of them.
         phase_after_cancel: What ``/health`` says of a cancelled run in place of ``cancelling`` (F15).
@@ -224,6 +243,7 @@ class Faults:
     answer_delay: float = 0.0
     comes_back: bool = False
     tells_leftover: bool = False
+    refusal: str | None = None
     unanswered: int = 0
     phase_after_cancel: str | None = None
     fate: Fate | None = None

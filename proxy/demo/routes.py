@@ -1,5 +1,6 @@
 """Which call answers what, in one table; and what Hermes asks of a request before any of them."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
@@ -9,13 +10,14 @@ from proxy.demo.channels import Channels
 from proxy.demo.chat import Chat
 from proxy.demo.exchange import Exchange
 from proxy.demo.files import Files, config_answer
+from proxy.demo.goals import Goals
 from proxy.demo.health import health_answer
 from proxy.demo.history import History
 from proxy.demo.ledger import Ledger
 from proxy.demo.responses import Answer, error_answer, json_answer
 from proxy.demo.sse import SseWriter
 from proxy.demo.stopping import Stopping
-from proxy.demo.wire import BadLengthError
+from proxy.demo.wire import BadLengthError, Request
 from proxy.demo.world import World
 
 MAX_BODY = 20 * 1024 * 1024
@@ -46,6 +48,7 @@ class Routes:
         access: Access,
         chat: Chat,
         asides: Asides,
+        goals: Goals,
         history: History,
         stopping: Stopping,
         files: Files,
@@ -56,6 +59,7 @@ class Routes:
         self._access = access
         self._chat = chat
         self._asides = asides
+        self._goals = goals
         self._history = history
         self._stopping = stopping
         self._files = files
@@ -82,7 +86,7 @@ class Routes:
             ("POST", "/api/btw"): asides.by_the_way,
             ("POST", "/api/background"): asides.background,
             ("GET", "/api/background/status"): asides.background_status,
-            ("POST", "/api/goal"): asides.goal,
+            ("POST", "/api/goal"): self._goals.goal,
             ("POST", "/api/upload"): files.upload,
             ("GET", "/api/file/raw"): files.download,
             ("GET", "/api/sessions/events"): channels.session_list,
@@ -135,7 +139,7 @@ class Routes:
         if request.method != "GET" and request.path != "/api/upload" and request.length > MAX_BODY:
             exchange.keep_alive = False
             return error_answer(f"Request body too large ({request.length} bytes, max {MAX_BODY})", 413)
-        route = self._table.get((request.method, request.path))
+        route = self._table.get((request.method, request.path)) or self._route_by_pattern(request)
         if route:
             return await route(exchange)
         if request.method == "GET" and request.path.startswith("/static/"):
@@ -143,6 +147,11 @@ class Routes:
         if request.method != "GET":
             await exchange.body()
         return error_answer("not found", 404)
+
+    def _route_by_pattern(self, request: Request) -> Route | None:
+        named = re.fullmatch(r"/api/sessions/[^/]+/events", request.path)
+        known = self._world.habits.session_channel and request.method == "GET"
+        return self._channels.session_turns if named and known else None
 
     async def _preflight(self, exchange: Exchange) -> None:
         habits, request = self._world.habits, exchange.request

@@ -10,6 +10,7 @@ from proxy.demo.access import Access
 from proxy.demo.asides import Asides
 from proxy.demo.chat import Chat
 from proxy.demo.files import MEBIBYTE, Files
+from proxy.demo.goals import Goals
 from proxy.demo.habits import RELEASES, CancelOrder, Faults, Mode, Pace
 from proxy.demo.history import History
 from proxy.demo.ledger import Ledger
@@ -75,6 +76,7 @@ class Backend:
             access=Access(password, habits, clock),
             chat=Chat(self.world, self._turns),
             asides=Asides(self.world, self._turns),
+            goals=Goals(self.world, self._turns),
             history=History(self.world, self.ledger, self._turns),
             stopping=Stopping(self.world, self._spawn, order, seed),
             files=Files(self.world, max_upload),

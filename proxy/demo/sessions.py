@@ -35,6 +35,7 @@ class Session:
     active_stream_id: str | None = None
     pending_user_message: str | None = None
     pending_started_at: float | None = None
+    goal: dict[str, str] | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     background_results: list[dict[str, Any]] = field(default_factory=list)
     channel: Topic = field(default_factory=Topic)

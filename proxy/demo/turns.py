@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from proxy.demo.agent import Agent
-from proxy.demo.habits import Mode, draw
+from proxy.demo.habits import REFUSALS, Mode, draw
 from proxy.demo.ledger import Ledger
 from proxy.demo.responses import Answer, json_answer
 from proxy.demo.runner import Runner
@@ -32,8 +32,10 @@ class Turns:
         self._spawn = spawn
         self._chance = Random(seed)  # noqa: S311  it varies times, it guards nothing
 
-    def start(self, session: Session, message: str, **more: Any) -> Answer:
-        """Starts a turn that a browser asked for, and says so; 409 if the session is not free."""
+    def start(self, session: Session, message: str, /, **more: Any) -> Answer:
+        """Starts a turn that a browser asked for, and says so; 409 if the session is not free, or for other reasons."""
+        if refusal := self._world.faults.refusal:
+            return json_answer(REFUSALS[refusal], 409)
         turn = self.run(session, message)
         if turn is None:
             active = self._world.blocking_stream(session)

@@ -4,20 +4,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.demo import REFUSALS, Faults
+
 if TYPE_CHECKING:
     from tests.demo.conftest import Play
 
 LONG = "n=800 d=0.01 tag=A"
 
 
-async def test_setting_a_goal_starts_a_turn(play: Play) -> None:
-    client = (await play()).client
-    session_id = await client.session()
-    goal = (await client.post("/api/goal", {"session_id": session_id, "command": "set", "args": "n=2 d=0.01"})).json
-    assert (goal["action"], goal["session_id"]) == ("set", session_id)
-    live = await client.stream(goal["stream_id"])
-    await live.to_end()
-    assert live.story[-1] == "stream_end"
+@pytest.mark.parametrize("refusal", list(REFUSALS))
+async def test_a_start_may_be_refused_for_other_reasons_without_naming_a_stream(play: Play, refusal: str) -> None:
+    """F21."""
+    stage = await play(faults=Faults(refusal=refusal))
+    body = {"session_id": await stage.client.session(), "message": LONG}
+    refused = await stage.client.post("/api/chat/start", body)
+    assert (refused.status, refused.json) == (409, REFUSALS[refusal])
+    assert refusal in refused.json.values()
+    assert "active_stream_id" not in refused.json
+    stage.backend.faults = Faults()
+    assert (await stage.client.post("/api/chat/start", body)).status == 200
 
 
 @pytest.mark.parametrize(
