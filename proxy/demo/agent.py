@@ -58,12 +58,18 @@ class Agent:
         """
         if time.monotonic() < self._listens_at:
             await self._pause(self._listens_at - time.monotonic())
-        self._turn.session.has_agent = self._world.mode is Mode.LOCAL
+        self._listen()
         await self._open_request()
         await self._sit_out(self._first_word_at - time.monotonic())
         if self._script.tool is not None:
             await self._use_tool(self._script.tool)
         return await self._speak()
+
+    def _listen(self) -> None:
+        self._turn.listens = True
+        session = self._turn.session
+        session.has_agent = self._world.mode is Mode.LOCAL
+        session.updated_at = self._world.clock()
 
     async def ask_again(self) -> bool:
         """It comes back, and only a Stop from now on ends it; whether the model said all that it had to.

@@ -157,24 +157,6 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
 """Every release the stand-in can play, by name."""
 
 
-REFUSALS: Mapping[str, Mapping[str, object]] = MappingProxyType(
-    {
-        "agent_running": {"ok": False, "action": "set", "message": "Agent is running.", "error": "agent_running"},
-        "agent_runtime_stale": {"error": "Agent code changed.", "type": "agent_runtime_stale", "retryable": True},
-        "compression_recovery_required": {
-            "error": "This session exhausted context compression.",
-            "type": "compression_recovery_required",
-            "recommended_recovery_action": None,
-            "compression_recovery": {},
-        },
-        "session_active": {"error": "session_active", "code": "session_active"},
-        "stale_regeneration_revision": {
-            "error": "regeneration_revision is required",
-            "code": "stale_regeneration_revision",
-        },
-    }
-)
-"""What the answers say that refuse a start for another reason than a running turn."""
 EVERY = sys.maxsize
 """For a fault that counts: no end of it."""
 
@@ -191,7 +173,9 @@ class Pace:
         opening: For how long an agent that listens opens its request to the model, which reaches the model half
             way. One cancel in that time makes it lose hold of that request, which runs on; two end it (F16).
         lag: From ``pending_started_at`` to the ``started_at`` of ``/health`` (F15).
-        unwind: From an accepted cancel to the worker's end.
+        unwind: From a cancel that the worker hears to its end.
+        tail: The last part of ``unwind``: a further cancel that the worker is passed then is left to the session's
+            next turn, which dies of it at once.
         spoil: From a start in the elder's shadow to its death (F1).
         gap: Between the ``cancel`` event and the Stop's answer, whichever leaves first (F5).
     """
@@ -202,6 +186,7 @@ class Pace:
     opening: float = 0.0
     lag: Span = (0.04, 0.16)
     unwind: float = 0.1
+    tail: float = 0.0
     spoil: float = 0.03
     gap: float = 0.005
 

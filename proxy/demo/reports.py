@@ -17,6 +17,7 @@ def describe(session: Session, world: World, *, with_messages: bool = True) -> d
         "model_provider": "custom",
         "message_count": len(session.messages) + bool(session.pending_user_message),
         "created_at": session.created_at,
+        "updated_at": session.updated_at,
         "active_stream_id": session.active_stream_id,
         "pending_user_message": session.pending_user_message,
         "is_streaming": running and world.habits.reports_streaming,

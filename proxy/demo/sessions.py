@@ -23,6 +23,8 @@ class Session:
     """One conversation.
 
     Attributes:
+        updated_at: When it was last saved; a turn saves it when it starts, and again when its agent listens (F13).
+        poisoned: Its agent is still told to stop, though nothing runs (F1).
         has_agent: Hermes keeps the agent that its first turn has made (F18).
     """
 
@@ -30,7 +32,9 @@ class Session:
     created_at: float
     title: str = UNTITLED
     title_generated: bool = False
+    updated_at: float = 0.0
     has_agent: bool = False
+    poisoned: bool = False
     messages: list[dict[str, Any]] = field(default_factory=list)
     active_stream_id: str | None = None
     pending_user_message: str | None = None
@@ -44,7 +48,8 @@ class Session:
 
     def say(self, role: str, content: str, **extra: Any) -> None:
         """Appends a message, at the cost of the oldest when there are too many."""
-        self.messages.append({"role": role, "content": content, "timestamp": time.time(), **extra})
+        self.updated_at = time.time()
+        self.messages.append({"role": role, "content": content, "timestamp": self.updated_at, **extra})
         del self.messages[:-MESSAGE_LIMIT]
 
     def remove_last_turn(self) -> list[dict[str, Any]]:
@@ -76,6 +81,7 @@ class Turn:
     """One turn: its stream, and the worker that runs it.
 
     Attributes:
+        listens: Its agent has been made, and hears a Stop from now on (F13).
         pending_since: When its start was taken up; `/health` counts from a little later (F15).
         cancelled_at: The last accepted Stop, by the backend's clock.
         last_stop_at: The same by ``time.monotonic``.
@@ -96,6 +102,7 @@ class Turn:
     phase: str = "running"
     cancelled_at: float | None = None
     cancelled: bool = False
+    listens: bool = False
     last_stop_at: float = 0.0
     stops: asyncio.Event = field(default_factory=asyncio.Event)
     heir: "Turn | None" = None

@@ -6,8 +6,9 @@ from random import Random
 from typing import Any
 
 from proxy.demo.agent import Agent
-from proxy.demo.habits import REFUSALS, Mode, draw
+from proxy.demo.habits import Mode, draw
 from proxy.demo.ledger import Ledger
+from proxy.demo.refusals import REFUSALS
 from proxy.demo.responses import Answer, json_answer
 from proxy.demo.runner import Runner
 from proxy.demo.sessions import Session, Spawn, Turn

@@ -73,13 +73,23 @@ class Worker:
     async def _unwind(self) -> None:
         """The end of a cancelled turn, whether it heard of that (F13) or not."""
         await self._world.until_unhung()
-        await asyncio.sleep(self._world.pace.unwind)
+        await self._wind_down()
         if self._turn.heir:
             await self._agent.leak_into(self._turn.heir)
         self._agent.leave()
+        if self._turn.session.active_stream_id == self._turn.stream_id:
+            self._world.write_cancel(self._turn)
         self._write_late()
         if not self._world.faults.mute_cancel:
             self._turn.put("cancel", cancel_data(self._turn, self._world, with_session=False))
+
+    async def _wind_down(self) -> None:
+        """At the very end nobody is left who would hear a further Stop, and it stays where it is."""
+        pace, turn = self._world.pace, self._turn
+        await asyncio.sleep(pace.unwind - pace.tail)
+        turn.stops.clear()
+        await asyncio.sleep(pace.tail)
+        turn.session.poisoned = bool(pace.tail) and turn.stops.is_set()
 
     def _write_late(self) -> None:
         """F17: what was taken out of the session since the Stop is put back, but for the question.

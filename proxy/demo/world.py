@@ -69,7 +69,8 @@ class World:
 
     def new_session(self, parent: Session | None = None) -> Session:
         """A session, or the ephemeral session of a side stream, which starts with its parent's past."""
-        session = Session(secrets.token_hex(6), self.clock())
+        now = self.clock()
+        session = Session(secrets.token_hex(6), now, updated_at=now)
         if parent:
             session.messages = list(parent.messages)
         self.sessions[session.session_id] = session
@@ -99,7 +100,7 @@ class World:
         if self.blocking_stream(session):
             return None
         elder = self._unwinding(session)
-        turn.fate = self._fate if elder else None
+        turn.fate = self._fate if elder else self._poison(session)
         if elder and turn.fate is Fate.LEAK:
             elder.heir = turn
         self._register(turn)
@@ -118,11 +119,17 @@ class World:
         fate = self.faults.fate or self.habits.fate
         return None if self.mode is Mode.GATEWAY and fate is not Fate.REFUSED else fate
 
+    @staticmethod
+    def _poison(session: Session) -> Fate | None:
+        """A Stop that was left over: the turn dies as one with an elder does, and the next is well again."""
+        poisoned, session.poisoned = session.poisoned, False
+        return Fate.LEAK if poisoned else None
+
     def _register(self, turn: Turn) -> None:
         session = turn.session
         session.active_stream_id = turn.stream_id
         session.pending_user_message = turn.prompt
-        session.pending_started_at = turn.pending_since
+        session.pending_started_at = session.updated_at = turn.pending_since
         if session.title == UNTITLED:
             session.title = turn.prompt[:64]
         self.streams[turn.stream_id] = self.workers[turn.stream_id] = turn
@@ -166,7 +173,8 @@ class World:
         turn.stop(self.clock())
         if turn.session.active_stream_id != stream_id:
             return True, None
-        self._write_back_cancel(turn)
+        if turn.listens or self.habits.cancels_by_worker:
+            self.write_cancel(turn)
         return True, None if self.faults.mute_cancel else turn
 
     def _cancel_again(self, stream_id: str) -> bool:
@@ -177,7 +185,8 @@ class World:
         turn.stop(self.clock())
         return True
 
-    def _write_back_cancel(self, turn: Turn) -> None:
+    def write_cancel(self, turn: Turn) -> None:
+        """A Stop settles the session; the oldest release needs an agent for that, and else leaves it to the worker."""
         session, before = turn.session, len(turn.session.messages)
         session.say("user", turn.prompt)
         if turn.spoken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from random import Random
@@ -205,3 +206,59 @@ async def test_a_stop_during_a_tool_ends_the_turn(play: Play, release: str) -> N
     assert await client.cancel(stream_id) is True
     await client.until_idle()
     assert not stage.backend.ledger.open_model_requests
+
+
+async def test_a_session_is_saved_when_its_turn_starts_and_again_when_its_agent_listens(
+    play: Play, release: str
+) -> None:
+    """F13: nothing else shows outside that a Stop would now be heard."""
+    client = (await play(release, pace=DEAF)).client
+    session_id = await client.session()
+    body = {"session_id": session_id, "message": "n=800 first=60"}
+    started = (await client.post("/api/chat/start", body)).json
+    path = f"/api/session?session_id={session_id}&messages=0"
+    assert (await client.get(path)).json["session"]["updated_at"] == started["pending_started_at"]
+    async with asyncio.timeout(5):
+        while (await client.get(path)).json["session"]["updated_at"] == started["pending_started_at"]:  # noqa: ASYNC110  over HTTP there is no event to wait for
+            await asyncio.sleep(0.01)
+    assert await client.cancel(started["stream_id"]) is True
+    await client.until_idle()
+
+
+async def test_a_lost_cancel_leaves_the_session_to_the_worker_on_the_oldest_release(play: Play, release: str) -> None:
+    """F13: there, what has no agent has nobody to settle the session."""
+    stage = await play(release, pace=DEAF)
+    client = stage.client
+    session_id = await client.session()
+    stream_id = await client.start(session_id, "n=3 d=0.01")
+    await client.cancel(stream_id)
+    path = f"/api/session?session_id={session_id}"
+    assert (await client.get(path)).json["session"]["active_stream_id"] == (stream_id if release == OLD else None)
+    await stage.answered(stream_id)
+    await client.until_idle()
+    session = (await client.get(path)).json["session"]
+    assert session["active_stream_id"] is None
+    assert [message["content"] for message in session["messages"]] == [
+        "n=3 d=0.01",
+        *([] if release != OLD else ["T0 T1 T2"]),
+        "**Task cancelled:** Task cancelled.",
+    ]
+
+
+@pytest.mark.parametrize(("tail", "dies"), [(0.0, False), (0.4, True)])
+async def test_a_cancel_too_many_may_be_left_to_the_next_turn(play: Play, tail: float, *, dies: bool) -> None:
+    """It comes when the worker listens no more but is still there: one turn dies of it, and the next is well."""
+    client = (await play(pace=replace(FAST, unwind=0.4, tail=tail, spoil=0.02))).client
+    session_id = await client.session()
+    stream_id = await client.start(session_id, "n=800")
+    await (await client.stream(stream_id)).until("token")
+    assert await client.cancel(stream_id) is True
+    while await client.cancel(stream_id):
+        pass
+    stories = []
+    for _ in range(2):
+        live = await client.stream(await client.start(session_id, "n=1 d=0.01"))
+        await live.to_end()
+        stories.append(live.story[:2])
+        await client.until_idle()
+    assert stories == [["context_status", "apperror" if dies else "token"], ["context_status", "token"]]
