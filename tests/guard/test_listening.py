@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -57,7 +57,7 @@ class Turn:
         await self.ownership.turn_seen("s", TurnStarted(_now(), "x", hosted=True, stamp=stamp, took=took))
         return self
 
-    async def until(self) -> tuple[bool, float]:
+    async def until(self) -> tuple[bool, Any]:
         return await self.listening.until("x", CALLER), _now()
 
 
