@@ -22,7 +22,6 @@ from proxy.core.verdicts import (
     judge_relay,
     judge_start,
 )
-
 from tests.core.conftest import ALICE, BOB, UNACCEPTED
 
 if TYPE_CHECKING:
