@@ -131,11 +131,16 @@ class RelayLimit:
 
 
 def judge_relay(stream: StreamRecord | None, patience: Patience) -> RelayLimit | None:
-    """When a relay of this stream is given a synthesized ending (P5, P6); None while the stream runs."""
-    if stream is None or stream.state in (StreamState.RUNNING, StreamState.CANCEL_SENT):
+    """When a relay of this stream is given a synthesized ending (P5, P6); None while the stream runs.
+
+    A superseded one does not wait for the answer to its cancel, which may never come.
+    """
+    if stream is None or stream.state is StreamState.RUNNING:
         return None
     if stream.ending is Ending.SUPERSEDED:
         return RelayLimit(Ending.SUPERSEDED, stream.since, patience.orphan_grace)
+    if stream.state is StreamState.CANCEL_SENT:
+        return None
     if stream.cancel is not None and stream.cancel.acked_at is not None:
         return RelayLimit(Ending.CANCELLED, stream.cancel.acked_at, patience.settle_timeout)
     return RelayLimit(stream.ending or Ending.UNKNOWN, stream.since, patience.linger)

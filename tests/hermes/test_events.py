@@ -16,6 +16,7 @@ from proxy.hermes.events import (
     announcement_of,
     ending_of,
     is_ending,
+    is_output,
     is_plain,
     is_terminal,
     rotation_of,
@@ -51,6 +52,17 @@ def test_events_that_a_page_takes_for_the_end_of_its_turn(event: str) -> None:
 @pytest.mark.parametrize("event", ["token", "warning", "", "Done"])
 def test_events_that_no_page_takes_for_an_end(event: str) -> None:
     assert not is_ending(event)
+
+
+@pytest.mark.parametrize("event", ["token", "reasoning", "tool", "tool_complete", "interim_assistant"])
+def test_events_that_show_that_an_agent_works(event: str) -> None:
+    """F14: it listens to a cancel."""
+    assert is_output(event)
+
+
+@pytest.mark.parametrize("event", ["initial", "metering", "done", "cancel", "compressed", "Token", ""])
+def test_events_that_a_turn_without_an_agent_may_have(event: str) -> None:
+    assert not is_output(event)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +126,12 @@ def test_a_session_channel_announces_a_turn() -> None:
     told = data(session_id="s", stream_id="x")
     assert announcement_of("server_turn_started", told) == Announcement("s", "x")
     assert announcement_of("bg_task_complete", told) is None
+
+
+@pytest.mark.parametrize(("stamp", "read"), [(1700.5, 1700.5), (None, None), ("1700", None)])
+def test_an_announcement_may_say_when_its_turn_began(stamp: object, read: float | None) -> None:
+    told = data(session_id="s", stream_id="x", pending_started_at=stamp)
+    assert announcement_of("server_turn_started", told) == Announcement("s", "x", read)
 
 
 @pytest.mark.parametrize(
