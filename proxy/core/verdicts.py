@@ -141,6 +141,8 @@ def judge_relay(stream: StreamRecord | None, patience: Patience) -> RelayLimit |
         return RelayLimit(Ending.SUPERSEDED, stream.since, patience.orphan_grace)
     if stream.state is StreamState.CANCEL_SENT:
         return None
+    if stream.cancel is not None and stream.cancel.slot_free_at is not None:
+        return RelayLimit(Ending.CANCELLED, stream.cancel.slot_free_at, patience.orphan_grace)
     if stream.cancel is not None and stream.cancel.acked_at is not None:
         return RelayLimit(Ending.CANCELLED, stream.cancel.acked_at, patience.settle_timeout)
     return RelayLimit(stream.ending or Ending.UNKNOWN, stream.since, patience.linger)

@@ -276,6 +276,12 @@ def test_a_relay_of_a_cancelled_stream_is_given_a_cancel_once_it_was_silent_for_
     assert judge_relay(story.times_out("x").stream("x"), PATIENCE) == limit
 
 
+def test_a_relay_of_a_cancelled_stream_whose_worker_is_gone_is_not_kept_waiting_for_long(story: Story) -> None:
+    """F4: a cancel may be accepted and never be followed by its event."""
+    story.reaches("x", SETTLING).slot("x", Slot.FREE)
+    assert judge_relay(story.stream("x"), PATIENCE) == RelayLimit(Ending.CANCELLED, since=4, within=2)
+
+
 @pytest.mark.parametrize("state", [RUNNING, CANCEL_SENT])
 def test_a_relay_of_a_superseded_stream_may_be_silent_for_the_grace(story: Story, state: StreamState) -> None:
     story.reaches("x", state).starts("y")
