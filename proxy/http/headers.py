@@ -21,9 +21,6 @@ HOP_BY_HOP = frozenset(
     {
         b"connection",
         b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
-        b"proxy-authorization",
         b"proxy-connection",
         b"te",
         b"trailer",
@@ -31,7 +28,11 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-"""RFC 9110 §7.6.1: about one connection, so never passed on to the next one."""
+"""RFC 9110 §7.6.1: about one connection, so never passed on to the next one.
+
+``Proxy-Authorization`` and its like are none of them: they are for whoever asked for them (§11.7.2), which is not this
+proxy, and pass.
+"""
 
 FORWARDED = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-host", b"x-real-ip"}
@@ -118,9 +119,10 @@ def forwarded(
 ) -> RawHeaders:
     """The end-to-end fields of a request, with who asked for it at their end.
 
-    ``X-Forwarded-For``, ``-Host`` and ``-Proto`` are set. What a browser says there itself is
-    dropped, and ``Forwarded`` (RFC 7239) with it; from a proxy in ``trusted`` the first is
-    appended to and the others are kept. So is what says who is logged in: the backend may believe
+    ``X-Forwarded-For`` and ``-Host`` are set, and ``-Proto`` if it is certain: over plain HTTP the
+    browser may still speak TLS with a proxy in front that says nothing of it. What a browser says
+    there itself is dropped, and ``Forwarded`` (RFC 7239) with it; from a proxy in ``trusted`` the
+    first is appended to and the others are kept. So is what says who is logged in: the backend may believe
     it of this proxy, which nobody but a trusted proxy may use for that. ``Host`` stays as it is
     (F10: the backend compares ``Origin`` with it). ``Expect`` ends here: this proxy answers it.
 
@@ -138,8 +140,8 @@ def forwarded(
     added = [(b"X-Forwarded-For", b", ".join(chain))]
     if not values(kept, b"x-forwarded-host"):
         added += [(b"X-Forwarded-Host", host) for host in values(headers, b"host")[:1]]
-    if not values(kept, b"x-forwarded-proto"):
-        added.append((b"X-Forwarded-Proto", b"https" if secure else b"http"))
+    if secure and not values(kept, b"x-forwarded-proto"):
+        added.append((b"X-Forwarded-Proto", b"https"))
     return (*kept, *added)
 
 

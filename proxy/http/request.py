@@ -21,6 +21,7 @@ from proxy.http.headers import (
     values,
     with_host,
 )
+from proxy.http.hops import passed_on
 from proxy.http.message import Body, RequestHead
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Request(web.BaseRequest):
             trusted=rules.trusted_proxies,
             identity=rules.identity_headers,
         )
-        return RequestHead(self.method, self.target, headers)
+        return RequestHead(self.method, self.target, passed_on(self.method, headers))
 
     def outlast(self) -> None:
         """Its answer lasts for as long as the browser stays.

@@ -14,7 +14,9 @@ from aiohttp import web
 from proxy.http.crowd import Crowd, Welcome
 from proxy.http.downstream import Downstream
 from proxy.http.errors import TooManyConnectionsError
+from proxy.http.hops import answer_here, hops_left
 from proxy.http.request import Request
+from proxy.http.response import reply
 from proxy.http.rules import Rules
 from proxy.http.strictness import MAX_FIELD, MAX_HEADERS, MAX_TARGET, check_request
 from proxy.http.writer import PatientWriter
@@ -78,6 +80,8 @@ class Server(web.Server):
                     f"Your address has more than {self.rules.connections} connections open; close some and try again."
                 )
             check_request(asked.method, asked.version, asked.fields)
+            if hops_left(asked.method, asked.raw_headers) == 0:
+                return reply(asked, answer_here(asked.method))
             return handler(asked)
 
         self.rules = rules or Rules()

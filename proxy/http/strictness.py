@@ -45,6 +45,19 @@ MAX_LENGTH: Final = 2**63 - 1
 VERSIONS: Final = frozenset({(1, 0), (1, 1)})
 FIRST_STATUS: Final = 100
 
+_OF_RTSP: Final = frozenset(
+    {
+        *("ANNOUNCE", "DESCRIBE", "FLUSH", "GET_PARAMETER", "PAUSE", "PLAY", "RECORD", "REDIRECT"),
+        *("SET_PARAMETER", "SETUP", "TEARDOWN"),
+    }
+)
+"""Methods that llhttp takes from whoever says RTSP for HTTP (RFC 2326 §10)."""
+
+_UNKNOWN: Final = "The request method is not known here."
+
+_FOR_RTSP: Final = "Invalid method for"
+"""What llhttp says of one of these in HTTP."""
+
 HOST: Final = re.compile(
     rb"(?:\[[0-9a-f.]*:[0-9a-f:.]*(?:%25[\w.~-]+)?\]"  # an IPv6 address, with a zone (RFC 6874)
     rb"|\[v[0-9a-f]+\.[\w.~!$&'()*+,;=:-]+\]"
@@ -60,14 +73,17 @@ def check_request(method: str, version: tuple[int, int], headers: RawHeaders) ->
 
     Raises:
         UnsupportedVersionError: not HTTP/1.0 or HTTP/1.1.
-        UnsupportedRequestError: ``CONNECT``, or a transfer coding other than exactly ``chunked``.
-        BadRequestError: a transfer coding in HTTP/1.0 (RFC 9112 §6.1), or a ``Host`` that is none (§3.2).
+        UnsupportedRequestError: ``CONNECT``, a method of RTSP, or a transfer coding other than exactly ``chunked``.
+        BadRequestError: a transfer coding in HTTP/1.0 (RFC 9112 §6.1), a ``Host`` that is none (§3.2), or a length with
+            two readings.
         RequestTooLargeError: a length nobody can count to.
     """
     if version not in VERSIONS:
         raise UnsupportedVersionError("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
     if method == "CONNECT":
         raise UnsupportedRequestError("This is no tunnelling proxy: CONNECT is not implemented.")
+    if method in _OF_RTSP:
+        raise UnsupportedRequestError(_UNKNOWN)
     if not all(HOST.fullmatch(host) for host in values(headers, b"host")):
         raise BadRequestError("The request's Host is malformed.")
     _check_framing(version, headers)
@@ -79,6 +95,8 @@ def _check_framing(version: tuple[int, int], headers: RawHeaders) -> None:
         raise BadRequestError("Transfer-Encoding does not exist in HTTP/1.0.")
     if _is_coded_otherwise(codings):
         raise UnsupportedRequestError("The only transfer coding understood here is chunked.")
+    if _is_ambiguous(headers):
+        raise BadRequestError("The request's Content-Length begins with a zero, which some read as octal.")
     if _is_uncountable(headers):
         raise RequestTooLargeError("The request states an impossible Content-Length.")
 
@@ -98,12 +116,17 @@ def check_answer(version: tuple[int, int], status: int, reason: bytes, headers: 
         raise BackendBrokenError("The backend's status line is malformed.")
     if _is_coded_otherwise(codings) or (codings and version == (1, 0)):
         raise BackendBrokenError("The backend's answer has a transfer coding that is not understood here.")
-    if _is_uncountable(headers):
+    if _is_ambiguous(headers) or _is_uncountable(headers):
         raise BackendBrokenError("The backend's answer states an impossible Content-Length.")
 
 
 def _is_coded_otherwise(codings: list[bytes]) -> bool:
     return bool(codings) and [coding.lower() for coding in codings] != [b"chunked"]
+
+
+def _is_ambiguous(headers: RawHeaders) -> bool:
+    """Whether a length can be read as decimal (RFC 9110 §8.6) or, by a C library's ``strtol``, as octal."""
+    return any(length != b"0" and length.startswith(b"0") for length in values(headers, b"content-length"))
 
 
 def _is_uncountable(headers: RawHeaders) -> bool:
@@ -117,6 +140,8 @@ def refusal(error: Exception) -> BrowserError:
     if isinstance(error, BadHttpMethod):
         return _unknown_method(error)
     if isinstance(error, BadStatusLine):  # of a request, it is the request line
+        if _FOR_RTSP in error.message:
+            return UnsupportedRequestError(_UNKNOWN)
         return BadRequestError("The request line is malformed.")
     if isinstance(error, HttpProcessingError) and not isinstance(error, InvalidURLError):
         return _malformed(error.message)
@@ -142,4 +167,4 @@ def _too_long(error: LineTooLong) -> BrowserError:
 def _unknown_method(error: BadHttpMethod) -> BrowserError:
     if "HTTPS" in error.message:
         return BadRequestError("This port speaks plain HTTP, and a TLS handshake arrived.")
-    return UnsupportedRequestError("The request method is not known here.")
+    return UnsupportedRequestError(_UNKNOWN)

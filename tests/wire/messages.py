@@ -14,7 +14,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
 """Another request, hidden in or behind one."""
 
-ADDED = b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: h\r\nX-Forwarded-Proto: http\r\n"
+ADDED = b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: h\r\n"
 """What the proxy says of whoever asked."""
 
 

@@ -204,6 +204,7 @@ REFUSED_FRAMINGS = {
     "two lengths": b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok",
     "the same length twice": b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
     "a list of lengths": b"Content-Length: 2, 2\r\n\r\nok",
+    "a length that may be octal": b"Content-Length: 02\r\n\r\nok",
     "an empty length": b"Content-Length:\r\n\r\nok",
     "a signed length": b"Content-Length: +2\r\n\r\nok",
     "a negative length": b"Content-Length: -2\r\n\r\nok",

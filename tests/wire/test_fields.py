@@ -131,8 +131,7 @@ async def test_a_browser_cannot_take_away_what_a_trusted_proxy_says_of_it(
 
 
 HOP_BY_HOP = (
-    b"Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic x\r\n"
-    b"Proxy-Authenticate: Basic\r\nProxy-Authentication-Info: x\r\nTE: trailers, gzip\r\nTrailer: X\r\nUpgrade: h2c\r\n"
+    b"Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: trailers, gzip\r\nTrailer: X\r\nUpgrade: h2c\r\n"
 )
 
 
@@ -144,12 +143,25 @@ async def test_hop_by_hop_fields_end_here_though_connection_names_none(proxied: 
     assert await asked.head() == LINE + ADDED + b"\r\n"
 
 
+FOR_ANOTHER_PROXY = b"Proxy-Authorization: Basic x\r\nProxy-Authenticate: Basic\r\nProxy-Authentication-Info: x\r\n"
+
+
+async def test_what_another_proxy_asks_for_passes_both_ways(proxied: Proxied, backend: Listener) -> None:
+    """RFC 9110 sections 7.6.1 and 11.7.2: it belongs to whoever asked for it, and this proxy never does."""
+    browser, asked = await asked_with(proxied, backend, get(FOR_ANOTHER_PROXY))
+    await asked.send(b"HTTP/1.1 200 OK\r\n" + FOR_ANOTHER_PROXY + b"Content-Length: 0\r\n\r\n")
+    assert FOR_ANOTHER_PROXY in await browser.head()
+    await browser.send(get(FOR_ANOTHER_PROXY))
+    assert FOR_ANOTHER_PROXY in await asked.head()
+
+
 async def test_what_is_said_of_the_way_passes_and_nothing_is_added_to_it(proxied: Proxied, backend: Listener) -> None:
     """No Via, although RFC 9110 section 7.6.3 asks a gateway for one: nothing is added but who asked."""
-    said = b"Via: 1.1 front\r\nMax-Forwards: 0\r\n"
+    said = b"Via: 1.1 front\r\nMax-Forwards: 5\r\n"
     browser = await proxied.browser()
     await browser.send(get(said, b"OPTIONS / HTTP/1.1"))
     asked = await backend.accept()
-    assert await asked.head() == (b"OPTIONS / HTTP/1.1\r\nHost: h\r\n" + said + ADDED + b"Connection: close\r\n\r\n")
+    passed = said.replace(b"5", b"4") + ADDED + b"Connection: close\r\n\r\n"
+    assert await asked.head() == b"OPTIONS / HTTP/1.1\r\nHost: h\r\n" + passed
     await asked.send(b"HTTP/1.1 200 OK\r\nVia: 1.1 back\r\nContent-Length: 0\r\n\r\n")
     assert await browser.head() == b"HTTP/1.1 200 OK\r\nVia: 1.1 back\r\nContent-Length: 0\r\n\r\n"

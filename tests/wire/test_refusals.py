@@ -17,6 +17,8 @@ AMBIGUOUS = {
     "the same length twice": post(b"Content-Length: 1\r\nContent-Length: 1\r\n", b"x"),
     "a list of lengths": post(b"Content-Length: 1, 1\r\n", b"x"),
     "a signed length": post(b"Content-Length: +1\r\n", b"x"),
+    "a length that may be octal": post(b"Content-Length: 010\r\n", b"8 to octal"),
+    "zero in two digits": post(b"Content-Length: 00\r\n"),
     "an empty length": post(b"Content-Length:\r\n"),
     "length then coding": post(b"Content-Length: 1\r\n" + CHUNKED, b"0\r\n\r\n"),
     "coding then length": post(CHUNKED + b"Content-Length: 1\r\n", b"0\r\n\r\n"),

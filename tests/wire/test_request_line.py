@@ -39,7 +39,9 @@ LINES_REFUSED = {
     "HTTP/3.0": (b"GET / HTTP/3.0", BAD),
     "another protocol": (b"GET / XHTTP/1.1", BAD),
     "the preface of HTTP/2 as a request": (b"PRI / HTTP/1.1", BAD),
-    "a method of RTSP": (b"DESCRIBE / HTTP/1.1", BAD),
+    "a method of RTSP": (b"DESCRIBE / HTTP/1.1", UNKNOWN),
+    "another method of RTSP": (b"GET_PARAMETER / HTTP/1.1", UNKNOWN),
+    "a method of RTSP for RTSP": (b"PLAY / RTSP/1.0", UNKNOWN),
     "no version": (b"GET /", (505, "version_not_supported")),
 }
 
@@ -79,9 +81,62 @@ async def test_what_the_parser_tolerates_goes_on_in_its_strict_form(
 async def test_a_method_that_the_parser_knows_is_the_backends_to_judge(
     proxied: Proxied, backend: Listener, method: bytes
 ) -> None:
-    """RFC 9110 section 9.3.8: whether to answer TRACE at all is up to it; Max-Forwards is not counted down here."""
-    _, asked = await asked_with(proxied, backend, get(b"Max-Forwards: 0\r\n", method + b" /x HTTP/1.1"))
+    """RFC 9110 section 9.3.8: whether to answer TRACE at all is up to it."""
+    _, asked = await asked_with(proxied, backend, get(line=method + b" /x HTTP/1.1"))
     assert asked is backend.accepted[0]
+
+
+# -- Max-Forwards (RFC 9110 section 7.6.2) ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", [b"/x", b"*"])
+async def test_options_that_may_go_no_further_are_answered_here(
+    proxied: Proxied, backend: Listener, target: bytes
+) -> None:
+    browser = await proxied.browser()
+    await browser.send(get(b"Max-Forwards: 0\r\n", b"OPTIONS %b HTTP/1.1" % target))
+    head = await browser.head()
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nAllow: GET, HEAD, " in head
+    assert b"\r\nContent-Length: 0\r\n" in head
+    assert await backend.nobody_comes(0.01)
+    await browser.send(get())
+    assert (await (await backend.accept()).head()).startswith(b"GET / ")
+
+
+async def test_a_trace_that_may_go_no_further_shows_nobody_its_credentials(proxied: Proxied, backend: Listener) -> None:
+    browser = await proxied.browser()
+    await browser.send(get(b"Max-Forwards: 0\r\nCookie: secret\r\n", b"TRACE / HTTP/1.1"))
+    assert await answered(browser) == UNKNOWN
+    assert await backend.nobody_comes(0.01)
+
+
+@pytest.mark.parametrize("method", [b"OPTIONS", b"TRACE"])
+@pytest.mark.parametrize(("stated", "sent"), [(b"1", b"0"), (b"10", b"9"), (b"007", b"6")])
+async def test_max_forwards_is_counted_down(
+    proxied: Proxied, backend: Listener, method: bytes, stated: bytes, sent: bytes
+) -> None:
+    browser = await proxied.browser()
+    await browser.send(get(b"max-forwards: %b\r\n" % stated, method + b" / HTTP/1.1"))
+    assert b"\r\nmax-forwards: %b\r\n" % sent in await (await backend.accept()).head()
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+async def test_max_forwards_means_nothing_for_other_methods(proxied: Proxied, backend: Listener, method: bytes) -> None:
+    browser = await proxied.browser()
+    await browser.send(get(b"Max-Forwards: 0\r\n", method + b" / HTTP/1.1"))
+    assert b"\r\nMax-Forwards: 0\r\n" in await (await backend.accept()).head()
+
+
+@pytest.mark.parametrize(
+    "field", [b"Max-Forwards: x\r\n", b"Max-Forwards: -1\r\n", b"Max-Forwards:\r\n", b"Max-Forwards: 0, 1\r\n"]
+)
+async def test_a_max_forwards_with_two_readings_is_refused(proxied: Proxied, backend: Listener, field: bytes) -> None:
+    for fields in (field, b"Max-Forwards: 1\r\n" + field):
+        browser = await proxied.browser()
+        await browser.send(get(fields, b"OPTIONS / HTTP/1.1"))
+        assert await answered(browser) == BAD
+    assert await backend.nobody_comes(0.01)
 
 
 TARGETS_REFUSED = {
@@ -152,8 +207,7 @@ async def test_a_host_goes_on_as_it_is(proxied: Proxied, backend: Listener, host
     browser = await proxied.browser()
     await browser.send(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
     assert (await (await backend.accept()).head()) == (
-        b"GET / HTTP/1.1\r\nHost: %b\r\nX-Forwarded-For: 127.0.0.1\r\n"
-        b"X-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\n\r\n" % (host, host)
+        b"GET / HTTP/1.1\r\nHost: %b\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: %b\r\n\r\n" % (host, host)
     )
 
 
@@ -221,7 +275,7 @@ async def test_the_host_of_an_absolute_target_is_the_one(  # noqa: PLR0917 - pyt
     await browser.send(b"GET %b HTTP/1.1\r\nA: b\r\nHost: %b\r\n\r\n" % (target, host))
     assert (await (await backend.accept()).head()) == (
         b"GET %b HTTP/1.1\r\nA: b\r\nHost: %b\r\nX-Forwarded-For: 127.0.0.1\r\n"
-        b"X-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\n\r\n" % (path, meant, meant)
+        b"X-Forwarded-Host: %b\r\n\r\n" % (path, meant, meant)
     )
 
 

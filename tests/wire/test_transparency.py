@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.wire.conftest import Listener, Proxied, Start
 
-ADDED = b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: example.test:1\r\nX-Forwarded-Proto: http\r\n"
+ADDED = b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: example.test:1\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 TARGETS = [
     b"/",

@@ -26,7 +26,7 @@ ASKED = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: a, b\r\n"
     b"Sec-WebSocket-Extensions: permessage-deflate\r\nOrigin: http://example.test:1\r\n"
-    b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: example.test:1\r\nX-Forwarded-Proto: http\r\n"
+    b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: example.test:1\r\n"
     b"Connection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n"
 )
 WELCOME = (
