@@ -124,7 +124,8 @@ def check(config: Path | None, upstream: str | None, cookie: str | None, *, as_j
         raise UserError("--cookie should be one line, as a browser's Cookie header has it")
     from proxy import check as checking  # noqa: PLC0415 - as in serve
 
-    report = checking.Report.of(settings, asyncio.run(checking.look(settings.upstream, cookie)))
+    looking = checking.look(settings.upstream, cookie, settings.client.identity_headers)
+    report = checking.Report.of(settings, asyncio.run(looking))
     if as_json:
         click.echo(json.dumps({**_in_force(config, settings), **checking.as_json(report)}, indent=2))
     else:

@@ -9,7 +9,7 @@ import runpy
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -211,7 +211,7 @@ class _Look:
     settings: UpstreamSettings | None = None
     cookie: str | None = None
 
-    async def __call__(self, settings: UpstreamSettings, cookie: str | None) -> Evidence:
+    async def __call__(self, settings: UpstreamSettings, cookie: str | None, _: Sequence[str]) -> Evidence:
         self.settings, self.cookie = settings, cookie
         return self.seen
 

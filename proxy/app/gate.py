@@ -2,7 +2,7 @@
 
 from proxy.config import Settings
 from proxy.guard.gate import GateRules
-from proxy.http.rules import IDENTITY, Rules
+from proxy.http.rules import Rules
 
 
 def listener_rules(settings: Settings) -> Rules:
@@ -10,7 +10,7 @@ def listener_rules(settings: Settings) -> Rules:
     client = settings.client
     return Rules(
         trusted_proxies=client.trusted_proxies,
-        identity_headers=IDENTITY | {name.lower().encode() for name in client.identity_headers},
+        identity_headers=frozenset(name.lower().encode() for name in client.identity_headers),
         patience=settings.relay.stall_timeout,
         head_timeout=client.head_timeout,
         body_rate=client.body_rate,

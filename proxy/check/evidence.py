@@ -6,7 +6,7 @@ from typing import Final
 
 from proxy.hermes import releases
 from proxy.hermes.answers import Login
-from proxy.hermes.probe import Forwarded, Question
+from proxy.hermes.probe import Forwarded, Identity, Question
 from proxy.hermes.releases import Span
 
 UNKNOWN: Final = Span()
@@ -75,6 +75,7 @@ class Evidence:
         tried: The contract, question by question.
         streaming: How an event stream arrives.
         forwarded: What it makes of `X-Forwarded-For`.
+        identity: What it makes of headers that say who is logged in.
         skew: Seconds by which its clock is ahead.
         has_cookie: Whether a cookie was given, to look behind its login.
     """
@@ -91,6 +92,7 @@ class Evidence:
     tried: tuple[Tried, ...] = ()
     streaming: Streaming | None = None
     forwarded: Forwarded | None = None
+    identity: Identity | None = None
     skew: float | None = None
     has_cookie: bool = False
 

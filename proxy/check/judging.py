@@ -5,7 +5,7 @@ from typing import Final
 
 from proxy.check.evidence import Evidence, Outcome, Unreachable
 from proxy.check.findings import ERROR, NOTE, WARNING, Finding, Severity
-from proxy.check.safety import of_access, of_place, of_settings
+from proxy.check.safety import of_access, of_identity, of_place, of_settings
 from proxy.config import Settings
 from proxy.hermes.releases import FIRST_TRIED, LAST_TRIED, Span, is_hermes, name
 
@@ -27,7 +27,8 @@ def judge(settings: Settings, seen: Evidence) -> list[Finding]:
     elif not seen.is_hermes:
         found += [*_of_threads(seen)] or [_not_hermes(settings.upstream.url, seen)]
     else:
-        found += [*_of_contract(seen), *_of_streams(seen), *of_access(settings, seen), *of_place(settings, seen)]
+        found += [*_of_contract(seen), *_of_streams(seen), *of_access(settings, seen)]
+        found += [*of_identity(settings, seen), *of_place(settings, seen)]
     return sorted(found, key=lambda finding: list(Severity).index(finding.severity))
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -23,18 +23,25 @@ from proxy.hermes.probe import (
     NEAR,
     PREFLIGHT,
     Forwarded,
+    Identity,
     Question,
     questions,
     read_forwarded,
+    read_identity,
 )
 from proxy.hermes.releases import Mark
 from proxy.http.errors import BackendBrokenError, BackendTooSlowError, ProxyError
+from proxy.http.headers import values
+from proxy.http.identity import TRIED
 from proxy.http.lanes import Lanes
 from proxy.http.origin import Origin
 from proxy.http.upstream import Upstream
 
 _CONNECT: Final = 3.0
 """Seconds to wait for a connection, if the settings do not say less."""
+
+_MOST_TRIED: Final = 80
+"""Most names that are tried; Hermes reads 100 fields."""
 
 _UNAUTHORIZED: Final = 401
 _BUSY: Final = 503
@@ -44,12 +51,13 @@ _AS_BROWSERS: Final = ((b"Accept-Encoding", b"gzip, deflate, br"),)
 """What browsers send: whatever compresses event streams for them does so only then."""
 
 
-async def look(settings: UpstreamSettings, cookie: str | None = None) -> Evidence:
+async def look(settings: UpstreamSettings, cookie: str | None = None, identity_headers: Sequence[str] = ()) -> Evidence:
     """All that can be seen of a backend within seconds, and without starting, stopping or changing anything.
 
     Args:
         settings: Where it is.
         cookie: The `Cookie` of somebody who is logged in, to look behind a login.
+        identity_headers: Names of headers that may say who is logged in, besides the usual.
     """
     with closing(_upstream(settings)) as upstream:
         asker = Asker(upstream, ((b"Cookie", cookie.encode()),) if cookie else ())
@@ -62,7 +70,8 @@ async def look(settings: UpstreamSettings, cookie: str | None = None) -> Evidenc
             tried = (_tried(HEALTH, health),)
             return Evidence(server=health.field("server"), detail=_in_words(health), tried=tried)
         seen = await _look_closely(asker, health, read_login(login.heard.status, login.heard.body) if login else None)
-        return replace(seen, has_cookie=cookie is not None)
+        identity = await _identity(Asker(upstream), (*identity_headers, *TRIED))
+        return replace(seen, has_cookie=cookie is not None, identity=identity)
 
 
 async def look_briefly(settings: UpstreamSettings) -> Evidence:
@@ -169,6 +178,17 @@ async def _forwarded(asker: Asker, login: Login | None) -> Forwarded | None:
         far = await asker.ask(LOCAL_ONLY, ((b"X-Forwarded-For", FAR.encode()),))
         near = await asker.ask(LOCAL_ONLY, ((b"X-Forwarded-For", NEAR.encode()),))
         return read_forwarded(far.heard.status, near.heard.status)
+    return None
+
+
+async def _identity(asker: Asker, names: Sequence[str]) -> Identity | None:
+    """What becomes of somebody who is made up. Should that be a login, it is ended: its cookie without a header."""
+    person = f"check-{secrets.token_hex(8)}".encode()
+    with suppress(ProxyError):
+        reply = await asker.ask(LOGIN, tuple((name.encode(), person) for name in names[:_MOST_TRIED]))
+        if cookies := values(reply.headers, b"set-cookie"):
+            await asker.ask(LOGIN, ((b"Cookie", b"; ".join(cookie.partition(b";")[0] for cookie in cookies)),))
+        return read_identity(read_login(reply.heard.status, reply.heard.body))
     return None
 
 

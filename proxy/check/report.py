@@ -77,6 +77,7 @@ def _backend(seen: Evidence) -> dict[str, Any]:
         "login_needed": seen.login.needed if seen.login else None,
         "logged_in": seen.login.done if seen.login else None,
         "forwarded_for": seen.forwarded.value if seen.forwarded else None,
+        "identity_header": seen.identity.value if seen.identity else None,
         "first_event_after": round(streaming.first_bytes, 3) if streaming and streaming.first_bytes else None,
         "event_stream_encoding": streaming.encoding if streaming else None,
         "clock_ahead": round(seen.skew, 1) if seen.skew is not None else None,

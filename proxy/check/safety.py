@@ -8,7 +8,7 @@ from proxy.check.evidence import Evidence
 from proxy.check.facts import HAS_THREADS
 from proxy.check.findings import ERROR, NOTE, WARNING, Finding
 from proxy.config import Settings
-from proxy.hermes.probe import LOGIN, Forwarded
+from proxy.hermes.probe import LOGIN, Forwarded, Identity
 from proxy.http.upstream import IDLE_CONNECTIONS
 
 _WIDE: Final = 1 << 16
@@ -51,6 +51,30 @@ def of_access(settings: Settings, seen: Evidence) -> Iterator[Finding]:
             "Hermes takes nobody who comes through the proxy for local (F9).",
             "Its set-up and its terminal are closed to everybody while it wants no login.",
             "Set HERMES_WEBUI_TRUST_FORWARDED_FOR=1 and HERMES_WEBUI_TRUSTED_PROXY_CIDRS to the proxy's address.",
+        )
+
+
+def of_identity(settings: Settings, seen: Evidence) -> Iterator[Finding]:
+    """Who may say who is logged in."""
+    trusted, own = settings.client.trusted_proxies, settings.client.identity_headers
+    if seen.identity is Identity.BELIEVED:
+        yield Finding(
+            "identity_header_believed",
+            NOTE,
+            "Hermes lets in whoever a header names (HERMES_WEBUI_TRUSTED_AUTH_HEADER), if the proxy passes it on.",
+            "The proxy takes such headers from client.trusted_proxies only"
+            + (": whoever has an address in there can be anyone." if trusted else ", and there are none."),
+            "Have what is in there replace such headers of its own clients'."
+            if trusted
+            else "Name the proxy that logs people in in client.trusted_proxies, or have Hermes believe no header.",
+        )
+    if seen.identity is Identity.ANOTHER:
+        yield Finding(
+            "identity_header_unknown",
+            NOTE if own else WARNING,
+            "Hermes believes a header that says who is logged in, and none of those that were tried.",
+            "Where the proxy does not know a name for one, any browser may send it, and be anyone.",
+            "Put HERMES_WEBUI_TRUSTED_AUTH_HEADER and HERMES_WEBUI_TRUSTED_GROUPS_HEADER into client.identity_headers.",
         )
 
 

@@ -258,8 +258,9 @@ class ClientSettings(_Section):
     terminal, cron jobs, git and the like (F9). Add your VPN's; [0.0.0.0/0, "::/0"] is everybody."""
 
     identity_headers: Annotated[tuple[HeaderName, ...], Field(strict=False)] = ()
-    """More headers that say who is logged in, besides the usual such as Remote-User. Hermes can be
-    told to believe one (HERMES_WEBUI_TRUSTED_AUTH_HEADER), so only trusted_proxies may send them."""
+    """More headers that say who is logged in, besides every name that looks like it, such as Remote-User
+    or X-Roles. Hermes can be told to believe one (HERMES_WEBUI_TRUSTED_AUTH_HEADER), so only
+    trusted_proxies may send them."""
 
     login_failures: Annotated[int, Field(ge=1, le=4)] = 3
     """Failed logins of one client within a minute after which it waits. After five of everybody's

@@ -33,10 +33,22 @@ class Access:
         password: ``None`` switches authentication off.
         habits: The release's habits.
         clock: Seconds since the epoch.
+        identity_header: The header whose bearer is logged in, as a proxy in front says.
+        allowed_origins: Origins of pages elsewhere that may do what its own may.
     """
 
-    def __init__(self, password: str | None, habits: Release, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        password: str | None,
+        habits: Release,
+        clock: Callable[[], float],
+        *,
+        identity_header: str | None = None,
+        allowed_origins: frozenset[str] = frozenset(),
+    ) -> None:
         self._password = password
+        self._identity_header = identity_header
+        self._allowed_origins = allowed_origins
         self._habits = habits
         self._clock = clock
         self._key = secrets.token_bytes(32)
@@ -56,11 +68,17 @@ class Access:
 
     def _may_enter(self, request: Request) -> bool:
         public = request.path in PUBLIC_PATHS or request.path.startswith("/static/")
-        return self._password is None or public or self.logged_in(request)
+        return not self._asks or public or self.logged_in(request)
+
+    @property
+    def _asks(self) -> bool:
+        """Whether there is a login."""
+        return self._password is not None or self._identity_header is not None
 
     def logged_in(self, request: Request) -> bool:
-        """Whether the request carries a cookie that this process has signed."""
-        return self._token(request) in self._logins
+        """Whether the request carries a cookie that this process has signed, or the header that is believed."""
+        named = self._identity_header is not None and request.header(self._identity_header).strip()
+        return bool(named) or self._token(request) in self._logins
 
     def _token(self, request: Request) -> str:
         try:
@@ -79,18 +97,19 @@ class Access:
 
     def status(self, request: Request) -> Answer:
         """``GET /api/auth/status``."""
-        enabled = self._password is not None
+        enabled = self._asks
         oidc = {"oidc_enabled": False, "auth_disabled_acknowledged": False}
         return json_answer(
             {
                 "auth_enabled": enabled,
                 "logged_in": enabled and self.logged_in(request),
-                "password_auth_enabled": enabled,
+                "password_auth_enabled": self._password is not None,
                 "passwordless_enabled": False,
                 "passkeys_enabled": False,
                 "passkeys_count": 0,
                 "passkey_feature_flag": False,
                 **(oidc if self._habits.knows_oidc else {}),
+                **({"trusted_auth_enabled": True} if self._identity_header is not None else {}),
             }
         )
 
@@ -144,7 +163,7 @@ class Access:
         return error_answer("Session expired - reload the page", 403)
 
     def same_origin(self, request: Request) -> bool:
-        """Whether ``Origin`` (or ``Referer``) names the host that was asked."""
+        """Whether ``Origin`` (or ``Referer``) names the host that was asked, or a page that is allowed."""
         source = request.header("Origin") or request.header("Referer")
         found = re.match(r"(https?)://([^/]+)", source)
         if not found:
@@ -152,6 +171,8 @@ class Access:
         names = ["Host"]
         if self._habits.trusts_forwarded_host:
             names += ["X-Forwarded-Host", "X-Real-Host"]
+        if found[0].lower() in self._allowed_origins:
+            return True
         scheme, host = found.groups()
         own = (_host_and_port(request.header(name), scheme) for name in names)
         return _host_and_port(host, scheme) in own

@@ -39,6 +39,8 @@ class Backend:
         idle_timeout: Seconds after which a silent connection is closed.
         clock: Seconds since the epoch: what is reported, and the limit on logins.
         mode: Where turns run: ``local``, ``gateway`` or ``runner`` (F19, F20).
+        identity_header: The header whose bearer is logged in, as a proxy in front says.
+        allowed_origins: Origins of pages elsewhere that may do what its own may.
 
     Attributes:
         ledger: What the backend saw.
@@ -63,6 +65,8 @@ class Backend:
         idle_timeout: float = 30.0,
         clock: Callable[[], float] = time.time,
         mode: str = "local",
+        identity_header: str | None = None,
+        allowed_origins: frozenset[str] = frozenset(),
     ) -> None:
         if release not in RELEASES:
             raise ValueError(f"unknown release {release!r}: choose one of {', '.join(RELEASES)}")
@@ -73,7 +77,7 @@ class Backend:
         self._turns = Turns(self.world, self.ledger, self._spawn, seed)
         self._routes = Routes(
             self,
-            access=Access(password, habits, clock),
+            access=Access(password, habits, clock, identity_header=identity_header, allowed_origins=allowed_origins),
             chat=Chat(self.world, self._turns),
             asides=Asides(self.world, self._turns),
             goals=Goals(self.world, self._turns),

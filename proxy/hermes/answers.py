@@ -119,11 +119,19 @@ def is_missing(status: int, body: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Whether a login is needed, whether the caller has one, and whether the release knows of OIDC."""
+    """What Hermes says of logins.
+
+    Attributes:
+        needed: Whether one is needed.
+        done: Whether the caller has one.
+        knows_oidc: Whether the release knows of OIDC.
+        goes_by_header: Whether it was told to believe a header that says who is logged in.
+    """
 
     needed: bool
     done: bool
     knows_oidc: bool
+    goes_by_header: bool = False
 
 
 def read_login(status: int, body: bytes) -> Login | None:
@@ -132,7 +140,7 @@ def read_login(status: int, body: bytes) -> Login | None:
     needed, done = fields.get("auth_enabled"), fields.get("logged_in")
     if not (isinstance(needed, bool) and isinstance(done, bool)):
         return None
-    return Login(needed, done, "oidc_enabled" in fields)
+    return Login(needed, done, "oidc_enabled" in fields, fields.get("trusted_auth_enabled") is True)
 
 
 def stale_cancel(stream_id: str, reason: Ending, active_stream_id: str | None) -> bytes:

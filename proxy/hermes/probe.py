@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from proxy.hermes.answers import is_missing, read_cancel, read_login, read_status
+from proxy.hermes.answers import Login, is_missing, read_cancel, read_login, read_status
 from proxy.hermes.contract import (
     APPROVAL_STREAM_PATH,
     AUTH_STATUS_PATH,
@@ -127,6 +127,17 @@ class Forwarded(Enum):
     """Nobody who comes through a proxy is local."""
 
 
+class Identity(Enum):
+    """Whether Hermes believes a header that says who is logged in, if this host sends one."""
+
+    NOT_BELIEVED = "not_believed"
+    """None of those that were tried, nor does it say that it goes by one."""
+    BELIEVED = "believed"
+    """One of those that were tried."""
+    ANOTHER = "another"
+    """It says that it goes by one, and by none of those that were tried."""
+
+
 FAR: Final = "8.8.8.8"
 NEAR: Final = "10.0.0.1"
 """An address of the internet and one of a local network; those reserved for examples count as local ones."""
@@ -146,6 +157,15 @@ LOGIN: Final = Question(
 )
 
 PREFLIGHT: Final = Question("Other", "OPTIONS", HEALTH_PATH, "200", lambda heard: heard.status == _OK)
+
+
+def read_identity(made_up: Login | None) -> Identity | None:
+    """What is said of the login of somebody who is made up, and named in every header that was tried."""
+    if made_up is None:
+        return None
+    if made_up.needed and made_up.done:
+        return Identity.BELIEVED
+    return Identity.ANOTHER if made_up.goes_by_header else Identity.NOT_BELIEVED
 
 
 def read_forwarded(from_far: int, from_near: int) -> Forwarded | None:

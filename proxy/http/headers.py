@@ -9,7 +9,7 @@ import ipaddress
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 RawHeaders: TypeAlias = tuple[tuple[bytes, bytes], ...]
 """Pairs of name and value, exactly as received."""
@@ -115,7 +115,7 @@ def forwarded(
     peer: str,
     secure: bool,
     trusted: Sequence[Network] = (),
-    identity: frozenset[bytes] = frozenset(),
+    identity: Callable[[bytes], bool] = lambda _name: False,
 ) -> RawHeaders:
     """The end-to-end fields of a request, with who asked for it at their end.
 
@@ -131,10 +131,10 @@ def forwarded(
         peer: The IP address at the other end of the connection; empty for a Unix socket.
         secure: Whether that connection is TLS.
         trusted: The networks whose word is taken.
-        identity: Names, in lower case, of fields that say who is logged in.
+        identity: Whether a field of that name, in lower case, says who somebody is.
     """
     sent = end_to_end(headers)
-    believed = sent if is_within(peer, trusted) else without(sent, FORWARDED | identity)
+    believed = sent if is_within(peer, trusted) else _unbelieved(sent, identity)
     chain = [*(v for v in values(believed, b"x-forwarded-for") if v), _spelled(peer).encode()]
     kept = without(believed, [b"x-forwarded-for", b"expect"])
     added = [(b"X-Forwarded-For", b", ".join(chain))]
@@ -143,6 +143,11 @@ def forwarded(
     if secure and not values(kept, b"x-forwarded-proto"):
         added.append((b"X-Forwarded-Proto", b"https"))
     return (*kept, *added)
+
+
+def _unbelieved(headers: RawHeaders, identity: Callable[[bytes], bool]) -> RawHeaders:
+    """What remains of a stranger's fields."""
+    return tuple(field for field in headers if not ((name := field[0].lower()) in FORWARDED or identity(name)))
 
 
 def client_address(headers: RawHeaders, *, peer: str, trusted: Sequence[Network] = ()) -> str:

@@ -105,7 +105,7 @@ class Request(web.BaseRequest):
             peer=self.peer,
             secure=self._transport_sslcontext is not None,
             trusted=rules.trusted_proxies,
-            identity=rules.identity_headers,
+            identity=rules.is_identity,
         )
         return RequestHead(self.method, self.target, passed_on(self.method, headers))
 

@@ -6,23 +6,12 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 
+from proxy.http.identity import says_who
+
 if TYPE_CHECKING:
     from proxy.http.headers import Network
 
 LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-
-IDENTITY: Final = frozenset(
-    name.lower().encode()
-    for name in (
-        *("Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email"),
-        *("X-Remote-User", "X-Remote-Groups", "X-Remote-Name", "X-Remote-Email"),
-        *("X-Forwarded-User", "X-Forwarded-Groups", "X-Forwarded-Email", "X-Forwarded-Preferred-Username"),
-        *("X-Auth-Request-User", "X-Auth-Request-Groups", "X-Auth-Request-Email", "X-Auth-Request-Preferred-Username"),
-        *("X-Authentik-Username", "X-Authentik-Groups", "X-Authentik-Name", "X-Authentik-Email"),
-        *("X-WebAuth-User", "X-WebAuth-Groups", "Tailscale-User-Login", "Cf-Access-Authenticated-User-Email"),
-    )
-)
-"""What the usual proxies that log people in call the fields in which they say whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +20,8 @@ class Rules:
 
     Attributes:
         trusted_proxies: Networks whose ``X-Forwarded-*`` is believed.
-        identity_headers: Names, in lower case, of fields that say who is logged in; only a
-            trusted proxy may send them.
+        identity_headers: Names, in lower case, of fields that say who is logged in, besides those that
+            are known to; only a trusted proxy may send them.
         patience: Seconds to wait for a browser that neither sends nor takes anything.
         head_timeout: Seconds that the head of a request may take.
         body_rate: Bytes a second that a request's body has to come to. A browser that is slower
@@ -43,9 +32,13 @@ class Rules:
     """
 
     trusted_proxies: tuple[Network, ...] = ()
-    identity_headers: frozenset[bytes] = IDENTITY
+    identity_headers: frozenset[bytes] = frozenset()
     patience: float = 30.0
     head_timeout: float = 10.0
     body_rate: int = 1024
     connections: int = 128
     uncounted: tuple[Network, ...] = LOOPBACK
+
+    def is_identity(self, name: bytes) -> bool:
+        """Whether a field of that name, in lower case, says who somebody is."""
+        return name in self.identity_headers or says_who(name)

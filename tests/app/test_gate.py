@@ -5,7 +5,7 @@ from ipaddress import ip_network
 from proxy.app.gate import gate_rules, listener_rules
 from proxy.config import ClientSettings, RelaySettings, Settings
 from proxy.guard.gate import GateRules
-from proxy.http.rules import IDENTITY, LOOPBACK, Rules
+from proxy.http.rules import LOOPBACK, Rules
 
 NETWORKS = (ip_network("10.0.0.0/8"),)
 SETTINGS = Settings(
@@ -25,7 +25,7 @@ SETTINGS = Settings(
 def test_the_listener_goes_by_the_settings() -> None:
     assert listener_rules(SETTINGS) == Rules(
         trusted_proxies=NETWORKS,
-        identity_headers=IDENTITY | {b"my-user"},
+        identity_headers=frozenset({b"my-user"}),
         patience=5.0,
         head_timeout=3.0,
         body_rate=4,

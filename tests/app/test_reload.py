@@ -15,7 +15,6 @@ from proxy.app.reload import Reload, watch
 from proxy.config import LaneSettings, ListenSettings, Settings, SettingsError, UpstreamSettings, changed, load
 from proxy.demo import Backend
 from proxy.http.lanes import Lane
-from proxy.http.rules import IDENTITY
 from proxy.ops import log
 from proxy.ops.trace import Trace
 from tests.support.lab import FAST, PATIENCE, Browser
@@ -81,7 +80,7 @@ LIVE: list[tuple[str, str, Any, Callable[[Running], Any]]] = [
         "client",
         "identity_headers",
         ("who",),
-        lambda proxy: tuple(name.decode() for name in proxy.server.rules.identity_headers - IDENTITY),
+        lambda proxy: tuple(name.decode() for name in proxy.server.rules.identity_headers),
     ),
     ("client", "login_failures", 1, lambda proxy: proxy.guard.gate.rules.login_failures),
     ("client", "connections", 7, lambda proxy: proxy.server.rules.connections),

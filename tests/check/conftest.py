@@ -51,7 +51,7 @@ async def serve() -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
         running: set[asyncio.Task[None]] = set()
 
-        async def start(answers: dict[str, bytes | None] | None = None) -> str:
+        async def start(answers: dict[str, bytes | None] | None = None, asked: list[bytes] | None = None) -> str:
             told = {**HERMES, **(answers or {})}
 
             async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,7 +60,10 @@ async def serve() -> AsyncIterator[Serve]:
                 running.add(task)
                 with closing(writer), suppress(ConnectionError, asyncio.IncompleteReadError):
                     while True:
-                        method, target = (await reader.readuntil(b"\r\n\r\n")).decode().split()[:2]
+                        head = await reader.readuntil(b"\r\n\r\n")
+                        if asked is not None:
+                            asked.append(head)
+                        method, target = head.decode().split()[:2]
                         whole = told.get(f"{method} {target.partition('?')[0]}", http(404))
                         if whole is None:
                             await asyncio.Event().wait()

@@ -15,7 +15,7 @@ from proxy.check import Evidence, asking, look, look_briefly
 from proxy.check.evidence import Outcome, Streaming, Unreachable
 from proxy.config import UpstreamSettings
 from proxy.demo import RELEASES, Backend
-from proxy.hermes.probe import Forwarded
+from proxy.hermes.probe import Forwarded, Identity
 from proxy.hermes.releases import Span
 from tests.check.conftest import SERVER, Serve, http, said, stream
 
@@ -94,6 +94,43 @@ async def test_a_cookie_looks_behind_the_login(release: str) -> None:
         assert evidence.login is not None
         assert evidence.login.done
         assert evidence.forwarded is None, "with a login Hermes does not ask who is local"
+
+
+@pytest.mark.parametrize(
+    ("header", "named", "made_of_it"),
+    [
+        (None, (), Identity.NOT_BELIEVED),
+        ("Remote-User", (), Identity.BELIEVED),
+        ("X-Pomerium-Claim-Email", (), Identity.BELIEVED),
+        ("X-Mine", (), Identity.ANOTHER),
+        ("X-Mine", ("X-Mine",), Identity.BELIEVED),
+    ],
+)
+async def test_somebody_who_is_made_up_shows_which_header_hermes_believes(
+    header: str | None, named: tuple[str, ...], made_of_it: Identity
+) -> None:
+    async with Backend(password="p", identity_header=header) as backend:
+        evidence = await look(UpstreamSettings(url=backend.url), None, named)
+        assert evidence.identity is made_of_it
+        assert evidence.login is not None
+        assert not evidence.login.done
+
+
+async def test_a_login_that_was_made_up_is_ended(serve: Serve) -> None:
+    """Hermes gives a cookie for it; shown without the header, that is good for nothing any more."""
+    logged_in = said(
+        200, "Set-Cookie: hermes_session=made.up; Path=/", "Set-Cookie: profile=x", auth_enabled=True, logged_in=True
+    )
+    asked: list[bytes] = []
+    url = await serve({"GET /api/auth/status": logged_in}, asked)
+    assert (await seen(url)).identity is Identity.BELIEVED
+    assert b"\r\nCookie: hermes_session=made.up; profile=x\r\n" in asked[-1]
+    assert b"Remote-User" not in asked[-1]
+
+
+async def test_a_hermes_that_does_not_say_who_is_logged_in_leaves_it_open(serve: Serve) -> None:
+    assert (await seen(await serve({"GET /api/auth/status": http(404)}))).identity is None
+    assert (await seen(await serve({"GET /api/auth/status": b""}))).identity is None
 
 
 async def test_the_release_is_taken_at_its_word(serve: Serve) -> None:

@@ -10,7 +10,7 @@ from proxy.check.report import Report, as_json
 from proxy.check.text import as_text
 from proxy.config import Settings
 from proxy.hermes.answers import Login
-from proxy.hermes.probe import HEALTH, Forwarded, questions
+from proxy.hermes.probe import HEALTH, Forwarded, Identity, questions
 from proxy.hermes.releases import Span
 
 SEEN = Evidence(
@@ -24,6 +24,7 @@ SEEN = Evidence(
     ),
     streaming=Streaming(0.0123, ""),
     forwarded=Forwarded.IGNORED,
+    identity=Identity.NOT_BELIEVED,
     skew=-0.25,
 )
 
@@ -62,6 +63,7 @@ def test_scripts_get_all_of_it() -> None:
             "login_needed": False,
             "logged_in": False,
             "forwarded_for": "ignored",
+            "identity_header": "not_believed",
             "first_event_after": 0.012,
             "event_stream_encoding": "",
             "clock_ahead": -0.2,
@@ -90,7 +92,7 @@ def test_scripts_get_null_for_what_was_not_seen() -> None:
     assert report["backend"] == {
         "reachable": False,
         "is_hermes": False,
-        **dict.fromkeys(("release", "login_needed", "logged_in", "forwarded_for")),
+        **dict.fromkeys(("release", "login_needed", "logged_in", "forwarded_for", "identity_header")),
         "release_is_said": False,
         **dict.fromkeys(("first_event_after", "event_stream_encoding", "clock_ahead")),
     }

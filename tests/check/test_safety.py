@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from proxy.check.evidence import Evidence
 from proxy.check.findings import ERROR, NOTE, WARNING, Severity
-from proxy.check.safety import of_access, of_place, of_settings
+from proxy.check.safety import of_access, of_identity, of_place, of_settings
 from proxy.config import (
     AdminSettings,
     ClientSettings,
@@ -20,7 +20,7 @@ from proxy.config import (
     UpstreamSettings,
 )
 from proxy.hermes.answers import Login
-from proxy.hermes.probe import Forwarded
+from proxy.hermes.probe import Forwarded, Identity
 from proxy.hermes.releases import Span
 
 OPEN = Login(needed=False, done=False, knows_oidc=True)
@@ -88,6 +88,40 @@ def test_lanes_leave_room_for_idle_connections(
     lanes = UpstreamSettings(lanes=LaneSettings(relays=relays))
     found = of_place(settings(upstream=lanes), Evidence(release=release))
     assert [finding.code for finding in found] == (["lanes_tight"] if tight else [])
+
+
+@pytest.mark.parametrize(
+    ("identity", "client", "code", "severity", "todo"),
+    [
+        (Identity.BELIEVED, {}, "identity_header_believed", NOTE, "Name the proxy that logs people in"),
+        (
+            Identity.BELIEVED,
+            {"trusted_proxies": ["10.0.0.5/32"]},
+            "identity_header_believed",
+            NOTE,
+            "Have what is in there replace such headers",
+        ),
+        (Identity.ANOTHER, {}, "identity_header_unknown", WARNING, "client.identity_headers"),
+        (
+            Identity.ANOTHER,
+            {"identity_headers": ["X-Mine"]},
+            "identity_header_unknown",
+            NOTE,
+            "client.identity_headers",
+        ),
+    ],
+)
+def test_a_hermes_that_believes_who_is_logged_in_is_told_of(
+    identity: Identity, client: dict[str, Any], code: str, severity: Severity, todo: str
+) -> None:
+    [found] = of_identity(settings(client=ClientSettings.model_validate(client)), Evidence(identity=identity))
+    assert (found.code, found.severity) == (code, severity)
+    assert todo in found.todo
+
+
+@pytest.mark.parametrize("identity", [None, Identity.NOT_BELIEVED])
+def test_of_a_hermes_that_believes_no_header_nothing_is_said(identity: Identity | None) -> None:
+    assert not list(of_identity(settings(), Evidence(identity=identity)))
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,14 @@ async def test_the_failures_of_only_so_many_addresses_are_remembered() -> None:
     assert access.login("sesame", "first").status == 200
 
 
+async def test_a_header_may_say_who_is_logged_in(play: Play) -> None:
+    client = (await play(identity_header="Remote-User")).client
+    assert (await client.get("/api/sessions")).status == 401
+    assert (await client.get("/api/sessions", Remote_User="me")).status == 404
+    status = (await client.get("/api/auth/status", Remote_User="me")).json
+    assert (status["logged_in"], status["trusted_auth_enabled"], status["password_auth_enabled"]) == (True, True, False)
+
+
 async def test_without_a_password_a_login_is_not_needed(play: Play) -> None:
     client = (await play()).client
     assert (await client.post("/api/auth/login")).json == {"ok": True, "message": "Auth not enabled"}

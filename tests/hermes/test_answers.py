@@ -248,6 +248,11 @@ def test_whether_a_login_is_needed_and_there_is_one() -> None:
     assert read_login(200, new) == Login(needed=False, done=False, knows_oidc=True)
 
 
+def test_whether_a_header_says_who_is_logged_in() -> None:
+    told = answer(auth_enabled=True, logged_in=False, trusted_auth_enabled=True)
+    assert read_login(200, told) == Login(needed=True, done=False, knows_oidc=False, goes_by_header=True)
+
+
 @pytest.mark.parametrize("fields", [{"auth_enabled": True}, {"logged_in": True}, {"auth_enabled": 1, "logged_in": 0}])
 def test_a_login_status_of_another_shape_says_nothing(fields: dict[str, object]) -> None:
     assert read_login(200, answer(**fields)) is None

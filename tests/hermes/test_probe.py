@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from proxy.hermes.answers import Login
 from proxy.hermes.contract import Cancel, OpenStream, SessionChannel, Start, Status, classify
 from proxy.hermes.probe import (
     HEALTH,
@@ -12,9 +13,11 @@ from proxy.hermes.probe import (
     PREFLIGHT,
     Forwarded,
     Heard,
+    Identity,
     Question,
     questions,
     read_forwarded,
+    read_identity,
 )
 
 NOBODY = "check-1"
@@ -92,3 +95,20 @@ def test_the_others_fit_by_their_status() -> None:
 def test_who_is_local_tells_what_becomes_of_forwarded_addresses(far: int, near: int, said: Forwarded | None) -> None:
     """F9."""
     assert read_forwarded(far, near) is said
+
+
+@pytest.mark.parametrize(
+    ("needed", "done", "by_header", "said"),
+    [
+        (True, True, True, Identity.BELIEVED),
+        (True, True, False, Identity.BELIEVED),
+        (True, False, True, Identity.ANOTHER),
+        (True, False, False, Identity.NOT_BELIEVED),
+        (False, False, False, Identity.NOT_BELIEVED),
+    ],
+)
+def test_the_login_of_somebody_made_up_tells_what_becomes_of_headers_that_name_one(
+    *, needed: bool, done: bool, by_header: bool, said: Identity
+) -> None:
+    assert read_identity(Login(needed, done, knows_oidc=True, goes_by_header=by_header)) is said
+    assert read_identity(None) is None

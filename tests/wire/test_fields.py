@@ -130,6 +130,23 @@ async def test_a_browser_cannot_take_away_what_a_trusted_proxy_says_of_it(
     assert b"\r\nX-Forwarded-For: 9.9.9.9, 127.0.0.1\r\n" in await (await backend.accept()).head()
 
 
+WHO = b"X-Vouch-User: a\r\nx-pomerium-claim-email: a\r\nX_Goog_Authenticated_User_Email: a\r\nX-Mine: a\r\n"
+
+
+async def test_what_says_who_is_logged_in_ends_here_by_any_gateways_name(proxied: Proxied, backend: Listener) -> None:
+    """Hermes can be told to believe one, of the proxy in front of it."""
+    browser = await proxied.browser()
+    await browser.send(get(WHO))
+    assert await (await backend.accept()).head() == LINE + b"X-Mine: a\r\n" + ADDED + b"\r\n"
+
+
+async def test_a_trusted_proxy_may_say_who_is_logged_in(start: Start, backend: Listener) -> None:
+    proxied = await start(trusted_proxies=[ip_network("127.0.0.0/8")])
+    browser = await proxied.browser()
+    await browser.send(get(WHO))
+    assert WHO in await (await backend.accept()).head()
+
+
 HOP_BY_HOP = (
     b"Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: trailers, gzip\r\nTrailer: X\r\nUpgrade: h2c\r\n"
 )
