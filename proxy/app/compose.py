@@ -18,6 +18,7 @@ from proxy.guard.limits import Limits, Live
 from proxy.guard.listening import Listening
 from proxy.guard.login import LoginGuard
 from proxy.guard.ownership import Ownership
+from proxy.guard.pages import Pages
 from proxy.guard.reach import Reach
 from proxy.guard.relay import RelayGuard
 from proxy.guard.relays import Relays
@@ -130,6 +131,7 @@ def compose(  # noqa: PLR0913 - what it is put together from
         report,
     )
     authentication = Authentication(backend, tasks, clock)
-    gate = Gate(handler, authentication, LoginGuard(backend, tasks, clock), gate_rules(settings), notice=notice)
+    logins, pages = LoginGuard(backend, tasks, clock), Pages(backend, clock)
+    gate = Gate(handler, authentication, logins, pages, gate_rules(settings), notice=notice)
     reach = Reach(backend, health, tasks, clock)
     return Guard(gate, handler, live, store, ownership, relays, drain, reach)

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from proxy.hermes.contract import AUTH_STATUS_PATH, HEALTH_PATH, SESSION_PATH, STATUS_PATH
+from proxy.hermes.contract import AUTH_STATUS_PATH, HEALTH_PATH, SESSION_PATH, START_PATH, STATUS_PATH
 from proxy.http.forward import exchange
 from proxy.http.headers import RawHeaders, without
 from proxy.http.lanes import Lane
@@ -52,6 +52,12 @@ class Backend:
     async def ask_health(self) -> Answer:
         """`/health`, which needs no credentials."""
         return await self.ask(RequestHead("GET", HEALTH_PATH.encode()), repeatable=True)
+
+    async def ask_like_page(self, caller: RawHeaders) -> Answer:
+        """A start without a session, which is refused; but first it is looked at which page sent it (F10)."""
+        kept = without(caller, (*_CONDITIONAL, b"content-type"))
+        head = RequestHead("POST", START_PATH.encode(), (*kept, (b"Content-Type", b"application/json")))
+        return await self.ask(head, Body.of(b"{}"))
 
     async def ask_auth_status(self) -> Answer:
         """Whether anybody has to log in, which a stranger may ask."""

@@ -5,16 +5,18 @@ because Hermes does not answer, ends the request. Letting it through would give 
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from aiohttp import web
 
 from proxy.guard.authentication import Authentication
 from proxy.guard.login import LoginGuard
+from proxy.guard.pages import Pages
 from proxy.guard.reporting import Report
-from proxy.hermes.precautions import Precaution, precautions
+from proxy.hermes.precautions import Precaution, precautions, shows_page
 from proxy.http.errors import CrossSiteError, LocalOnlyError, TooManyLoginsError
 from proxy.http.headers import Network
-from proxy.http.provenance import is_cross_site
+from proxy.http.provenance import Provenance, provenance
 from proxy.http.request import Request
 from proxy.http.response import reply
 from proxy.http.rules import LOOPBACK
@@ -43,17 +45,26 @@ class Gate:
         handler: Answers what is let through.
         authentication: Says whether Hermes asks for a login.
         logins: Answers logins.
+        pages: Knows which pages Hermes takes requests from.
         rules: What to go by; assign others to ``rules`` at any time.
         notice: Told what was refused.
     """
 
-    def __init__(
-        self, handler: Handler, authentication: Authentication, logins: LoginGuard, rules: GateRules, *, notice: Report
+    def __init__(  # noqa: PLR0913 - what it is put together from
+        self,
+        handler: Handler,
+        authentication: Authentication,
+        logins: LoginGuard,
+        pages: Pages,
+        rules: GateRules,
+        *,
+        notice: Report,
     ) -> None:
         self.rules = rules
         self.authentication = authentication
         self._handler = handler
         self._logins = logins
+        self._pages = pages
         self._notice = notice
 
     async def __call__(self, request: Request) -> web.StreamResponse:
@@ -71,15 +82,36 @@ class Gate:
             path = request.target.partition(b"?")[0].decode("latin-1")
             self._notice("request_refused", code=refusal.code, path=path, client=request.client)
             raise
-        return await self._handler(request)
+        response = await self._handler(request)
+        self._learn_page(request, response.status)
+        return response
 
     async def _check(self, request: Request, asked: Precaution) -> None:
         if Precaution.OWN_PAGE in asked:
-            _check_provenance(request)
+            await self._check_provenance(request)
         if Precaution.HOST in asked:
             _check_host(request)
         if Precaution.NETWORK in asked:
             await self._check_network(request)
+
+    async def _check_provenance(self, request: Request) -> None:
+        where = provenance(request.fields)
+        if where is Provenance.OWN:
+            return
+        if where is Provenance.FOREIGN:
+            raise CrossSiteError("A page of another site asked for this, which only Hermes' own page may.")
+        if not await self._pages.takes(request.head().headers):
+            raise CrossSiteError(
+                "Hermes does not take requests from the page that asked for this. If it is Hermes' own, have the proxy "
+                "in front pass Host on with its port, or set HERMES_WEBUI_ALLOWED_ORIGINS to the page's address."
+            )
+
+    def _learn_page(self, request: Request, status: int) -> None:
+        """A POST that Hermes took says that it takes the page's GETs as well."""
+        if status >= HTTPStatus.MULTIPLE_CHOICES or provenance(request.fields) is not Provenance.UNCLEAR:
+            return
+        if shows_page(request.method, request.target.decode("latin-1")):
+            self._pages.took(request.head().headers)
 
     async def _check_network(self, request: Request) -> None:
         if _is_in(request, self.rules.local_networks) or await self.authentication.enabled():
@@ -88,11 +120,6 @@ class Gate:
             "Unless Hermes asks for a login, this is for clients in client.local_networks, and "
             f"{_whereabouts(request)}: set a password in Hermes, or connect from its own network."
         )
-
-
-def _check_provenance(request: Request) -> None:
-    if is_cross_site(request.raw_headers):
-        raise CrossSiteError("A page of another site asked for this, which only Hermes' own page may.")
 
 
 def _check_host(request: Request) -> None:

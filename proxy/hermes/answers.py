@@ -11,6 +11,9 @@ from proxy.core.records import Ending
 from proxy.hermes.fields import number, read_object, text
 
 _OK = 200
+_BAD_REQUEST = 400
+_UNAUTHORIZED = 401
+_FORBIDDEN = 403
 _CONFLICT = 409
 _NOT_FOUND = 404
 
@@ -141,6 +144,22 @@ def read_login(status: int, body: bytes) -> Login | None:
     if not (isinstance(needed, bool) and isinstance(done, bool)):
         return None
     return Login(needed, done, "oidc_enabled" in fields, fields.get("trusted_auth_enabled") is True)
+
+
+def takes_page(status: int, body: bytes) -> bool:
+    """Whether an answer to a start without a session shows that Hermes takes requests from the page that it came from.
+
+    It looks at the page first, then for the token that a page has to send with a POST, and then at what is asked. Up to
+    v0.51.124 a page that is not taken and a token that is missing are told in the same words, which say nothing here.
+    """
+    if status == _FORBIDDEN:
+        return read_object(body).get("error") == "Session expired - reload the page"
+    return status == _BAD_REQUEST
+
+
+def is_stranger(status: int) -> bool:
+    """Whether Hermes wants a login first: before it looks at anything else, and for every other call as well."""
+    return status == _UNAUTHORIZED
 
 
 def stale_cancel(stream_id: str, reason: Ending, active_stream_id: str | None) -> bytes:

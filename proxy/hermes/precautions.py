@@ -42,6 +42,11 @@ _GETS = {
 
 _LOGINS = frozenset({"/api/auth/login", "/api/auth/passkey/login"})
 
+_ANYBODYS = frozenset(
+    {*_LOGINS, "/api/auth/passkey/options", "/api/csp-report", "/api/process-complete-ack"},
+)
+"""POSTs of which Hermes does not ask which page they came from."""
+
 _SETUP = (
     "/api/auth/passkey/register",
     "/api/onboarding/",
@@ -87,6 +92,14 @@ def precautions(method: str, target: str) -> Precaution:
     if path == "/api/updates/check" and query.get("simulate", ["0"])[0] == "1":
         return Precaution.HOST
     return _GETS.get(path, Precaution.NONE)
+
+
+def shows_page(method: str, target: str) -> bool:
+    """Whether Hermes takes such a call from its own page only, and from those that it was told to allow (F10)."""
+    try:
+        return method == "POST" and split(target)[0] not in _ANYBODYS
+    except ValueError:
+        return False
 
 
 def _of_write(path: str) -> Precaution:

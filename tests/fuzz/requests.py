@@ -31,7 +31,7 @@ from proxy.http.headers import (
     with_host,
 )
 from proxy.http.parser import RequestMessage, RequestParser
-from proxy.http.provenance import is_cross_site
+from proxy.http.provenance import place, provenance
 from proxy.http.request import split_target
 from proxy.http.strictness import MAX_FIELD, MAX_HEADERS, MAX_TARGET, check_request, refusal
 from tests.fuzz.hermes import HermesReader
@@ -206,7 +206,8 @@ def _check_client(headers: RawHeaders, peer: str) -> None:
     certain = certain_address(headers, peer=peer, trusted=TRUSTED)
     assert certain is None or not values(headers, b"x-forwarded-for") or peer not in STRANGERS
     assert certain in {None, ip_address(client)} if client != "somewhere" else certain is None
-    assert is_cross_site(headers) in {True, False}
+    provenance(headers)
+    place(headers)
 
 
 def _check_serialized(headers: RawHeaders) -> None:

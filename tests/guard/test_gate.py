@@ -217,7 +217,7 @@ async def test_a_trusted_proxy_says_who_is_logged_in(make_lab: MakeLab) -> None:
     assert ("Remote-User", "me") in lab.backend.ledger.requests_for("/health")[-1].headers
 
 
-@pytest.mark.parametrize("step", ["precautions", "is_cross_site", "_is_in"])
+@pytest.mark.parametrize("step", ["precautions", "provenance", "_is_in"])
 async def test_a_mistake_of_the_gates_lets_nobody_through(
     make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -13,6 +13,7 @@ from proxy.hermes.answers import (
     Started,
     StatusAnswer,
     is_missing,
+    is_stranger,
     read_cancel,
     read_login,
     read_session,
@@ -20,6 +21,7 @@ from proxy.hermes.answers import (
     read_status,
     refused_cancel,
     stale_cancel,
+    takes_page,
 )
 
 RUBBISH = [b"", b"<html>", b"[]", b"null", b"7", b'"text"', b"\xff\xfe", b"{}", b"[" * 200_000, b"9" * 5000]
@@ -256,3 +258,30 @@ def test_whether_a_header_says_who_is_logged_in() -> None:
 @pytest.mark.parametrize("fields", [{"auth_enabled": True}, {"logged_in": True}, {"auth_enabled": 1, "logged_in": 0}])
 def test_a_login_status_of_another_shape_says_nothing(fields: dict[str, object]) -> None:
     assert read_login(200, answer(**fields)) is None
+
+
+# -- pages ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "taken"),
+    [
+        (400, "Missing required field(s): session_id", True),
+        (403, "Session expired - reload the page", True),
+        (403, "Cross-origin mismatch - check reverse proxy headers", False),
+        (403, "Cross-origin request rejected", False),
+        (403, "Profile access forbidden", False),
+        (401, "Authentication required", False),
+        (404, "not found", False),
+        (200, None, False),
+        (503, None, False),
+    ],
+)
+def test_a_start_without_a_session_shows_whether_its_page_is_taken(status: int, error: str, *, taken: bool) -> None:
+    """F10."""
+    assert takes_page(status, answer(error=error)) is taken
+
+
+def test_a_stranger_is_told_so_before_anything_else() -> None:
+    assert is_stranger(401)
+    assert not is_stranger(403)

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.hermes.contract import EVENT_STREAM_PATHS, SIDE_PATHS, TURN_PATHS
-from proxy.hermes.precautions import Precaution, precautions
+from proxy.hermes.precautions import Precaution, precautions, shows_page
 
 INJECTIONS = ["/api/approval/inject_test", "/api/clarify/inject_test"]
 
@@ -107,3 +107,23 @@ def test_gets_that_change_something_are_for_hermes_own_page(path: str) -> None:
 def test_everything_else_is_none_of_its_business(method: str, target: str) -> None:
     """What Hermes reads as another call is another call here; talking to the agent is what the page is for."""
     assert precautions(method, target) == Precaution.NONE
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "shown"),
+    [
+        ("POST", "/api/chat/start", True),
+        ("POST", "//api/chat/start?x", True),
+        ("GET", "/api/chat/start", False),
+        ("post", "/api/chat/start", False),
+        ("POST", "/api/auth/login", False),
+        ("POST", "/api/auth/passkey/options", False),
+        ("POST", "/api/csp-report?x", False),
+        ("POST", "http://[", False),
+    ],
+)
+def test_a_post_shows_which_pages_hermes_takes_but_for_those_that_are_anybodys(
+    method: str, target: str, *, shown: bool
+) -> None:
+    """F10."""
+    assert shows_page(method, target) is shown

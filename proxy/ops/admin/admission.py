@@ -52,10 +52,11 @@ class Admission:
 
     def _check_site(self, request: web.Request) -> None:
         """A link to the page may stand anywhere; nothing else is another site's business."""
-        foreign = request.headers.get("Sec-Fetch-Site", "none") not in _FROM_HERE
-        origin = request.headers.get("Origin")
-        if request.method not in _SAFE and origin is not None:
-            foreign = foreign or _authority(origin) != _host(request)
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+        if site is not None:
+            foreign = site not in _FROM_HERE  # it knows, where a proxy in front may send another Host
+        else:
+            foreign = request.method not in _SAFE and origin is not None and _authority(origin) != _host(request)
         if foreign and not (request.path == "/" and request.method in _SAFE):
             raise RefusalError(HTTPStatus.FORBIDDEN, "cross_site", "Another site's page may not ask this.")
 

@@ -155,6 +155,13 @@ async def test_the_listeners_own_page_may(guard: "Guard", operator: "Operator") 
     assert (await operator.ask("/api/drain", "POST", json=BEGIN, headers=headers)).status == 200
 
 
+async def test_the_listeners_own_page_may_though_a_proxy_in_front_sends_another_host(operator: "Operator") -> None:
+    """The browser knows; what it calls this is not what the proxy calls it."""
+    headers = {"Origin": "https://status.example", "Sec-Fetch-Site": "same-origin"}
+
+    assert (await operator.ask("/api/drain", "POST", json=BEGIN, headers=headers)).status == 200
+
+
 async def test_the_token_does_not_make_up_for_another_site(serve: "Serve") -> None:
     operator = await serve(token=TOKEN)
     headers = {"Authorization": f"Bearer {TOKEN}", "Origin": "https://evil.example"}
