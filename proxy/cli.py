@@ -27,6 +27,8 @@ RELEASES: Final = ("v0.51.195", "v0.51.265", "v0.52.262")
 _ADVICE: Final = {
     errno.EADDRINUSE: "stop what uses it, or choose another with --listen",
     errno.EADDRNOTAVAIL: "choose an address of this machine with --listen",
+    errno.EEXIST: "something else than a socket is there: move it away, or choose another with --listen",
+    errno.EPERM: "make the user that runs this a member of listen.unix_group, or leave that out",
     errno.EACCES: "choose a port above 1023, or a directory that may be written, with --listen",
 }
 _OTHERWISE: Final = "choose another with --listen"

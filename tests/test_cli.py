@@ -162,6 +162,14 @@ def test_asyncio_is_used_where_uvloop_is_not_installed(app: _App, monkeypatch: p
             "Permission denied; choose a port above 1023, or a directory that may be written, with --listen",
         ),
         (
+            FileExistsError(errno.EEXIST, "…"),
+            "File exists; something else than a socket is there: move it away, or choose another with --listen",
+        ),
+        (
+            PermissionError(errno.EPERM, "…"),
+            "Operation not permitted; make the user that runs this a member of listen.unix_group, or leave that out",
+        ),
+        (
             OSError(errno.ENOENT, "…"),
             "No such file or directory; choose another with --listen",
         ),
@@ -418,10 +426,25 @@ def test_a_bad_file_ends_the_process_with_one_line(tmp_path: Path) -> None:
 def test_a_busy_port_ends_the_process_with_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = _process("serve", "--listen", f"127.0.0.1:{port}")
+        result = _process("serve", f"--listen=127.0.0.1:{port}", "--admin=127.0.0.1:0")
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert result.stderr.splitlines()[-1] == (
         f"hermes-stream-guard: cannot listen on http://127.0.0.1:{port}: Address already in use;"
+        " stop what uses it, or choose another with --listen"
+    )
+
+
+def test_a_second_one_leaves_the_first_ones_socket_alone(tmp_path: Path) -> None:
+    path = tmp_path / "guard.sock"
+    with socket.socket(socket.AF_UNIX) as first:
+        first.bind(str(path))
+        first.listen()
+        result = _process("serve", f"--listen=unix://{path}", "--admin=127.0.0.1:0")
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(str(path))
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == (
+        f"hermes-stream-guard: cannot listen on unix://{path}: Address already in use;"
         " stop what uses it, or choose another with --listen"
     )

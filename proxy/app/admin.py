@@ -14,6 +14,7 @@ from proxy.app.running import Running
 from proxy.config import AdminSettings, Settings, UserError
 from proxy.guard.ownership import is_nameless
 from proxy.http.lanes import Lane
+from proxy.http.places import both_families
 from proxy.ops.admin import Admission, application, inheriting, listening
 from proxy.ops.feed import Feed
 from proxy.ops.history import History
@@ -99,7 +100,11 @@ async def _inheriting(
 async def _listening(app: web.Application, admin: AdminSettings) -> AsyncIterator[str]:
     async with AsyncExitStack() as stack:
         try:
-            port = await stack.enter_async_context(listening(app, admin.host, admin.port))
+            if (both := both_families(admin.host, admin.port)) is not None:
+                port = both.getsockname()[1]
+                await stack.enter_async_context(inheriting(app, [both]))
+            else:
+                port = await stack.enter_async_context(listening(app, admin.host, admin.port))
         except OSError as error:
             advice = "choose another with --admin, or set admin.enabled to false"
             raise UserError(f"admin.port: cannot listen on {admin.url}: {_reason(error)}; {advice}") from error

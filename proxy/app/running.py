@@ -1,7 +1,7 @@
 """A proxy that listens: the guard between a listener and the backend's connections."""
 
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from proxy.http.inherited import Inherited
 from proxy.http.lanes import Lane, Lanes
 from proxy.http.observer import Observer
 from proxy.http.origin import Origin
+from proxy.http.places import takes_ipv4_as_well
 from proxy.http.server import Server, listen, listen_unix, tls_context
 from proxy.http.upstream import Upstream
 from proxy.ops.receipts import Receipts
@@ -41,6 +42,11 @@ class Running:
     def url(self) -> str:
         """The address, or the first of several."""
         return self.places[0].url
+
+    @property
+    def addresses(self) -> str:
+        """All of them, for people."""
+        return " and ".join(place.url for place in self.places)
 
 
 @asynccontextmanager
@@ -106,17 +112,25 @@ async def _listening(
     tls = tls_context(where.tls.cert, where.tls.key) if where.tls else None
     if sockets:
         async with Inherited(server, sockets, tls=tls) as inherited:
-            yield tuple(_place_of(sock, where) for sock in sockets), inherited
+            yield tuple(place for sock in sockets for place in _places_of(sock, where)), inherited
     elif where.unix is not None:
-        with closing(await listen_unix(server, where.unix)):
+        with closing(await listen_unix(server, where.unix, mode=where.socket_mode, group=where.socket_group)):
             yield (where,), None
     else:
         with closing(await listen(server, where.host, where.port, tls=tls)) as listener:
-            port = listener.sockets[0].getsockname()[1]
-            yield (where.model_copy(update={"port": port}),), None
+            sock = listener.sockets[0]
+            place = where.model_copy(update={"port": sock.getsockname()[1]})
+            yield (place, *_twin_of(sock, place)), None
 
 
-def _place_of(sock: socket.socket, where: ListenSettings) -> ListenSettings:
+def _places_of(sock: socket.socket, where: ListenSettings) -> Iterator[ListenSettings]:
     name = sock.getsockname()
     place = {"unix": name} if sock.family is socket.AF_UNIX else {"host": name[0], "port": name[1], "unix": None}
-    return where.model_copy(update=place)
+    yield where.model_copy(update=place)
+    yield from _twin_of(sock, where.model_copy(update=place))
+
+
+def _twin_of(sock: socket.socket, place: ListenSettings) -> Iterator[ListenSettings]:
+    """Where else a socket takes connections: by IPv4 at `::`."""
+    if takes_ipv4_as_well(sock):
+        yield place.model_copy(update={"host": "0.0.0.0"})  # noqa: S104 - it is what the settings say

@@ -61,8 +61,8 @@ async def serve(
             administered(settings, proxy, observed, admin_sockets) as admin_url,
             attended(proxy, Reload(load, settings, proxy, trace, notice=notice), file),
         ):
-            notice("started", **description(settings, proxy.url, seen), admin=admin_url)
-            announce(f"guarding {settings.upstream.url} on {proxy.url}")
+            notice("started", **description(settings, proxy.addresses, seen), admin=admin_url)
+            announce(f"guarding {settings.upstream.url} on {proxy.addresses}")
             if admin_url is not None:
                 announce(f"health, metrics and a status page on {admin_url}/")
             async with warning_if_exposed(proxy.places, proxy.guard.gate.authentication, announce):

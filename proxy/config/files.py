@@ -1,17 +1,20 @@
 """Files that a setting names: read once at the start, so that a bad one is found there."""
 
+import grp
 import os
 import re
 import ssl
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 # sun_path holds 108 bytes with its final NUL (unix(7)); bind() says only "path too long".
 _SOCKET_PATH_LIMIT: Final = 107
 
 _SHORTEST_TOKEN: Final = 16
+
+_MODE: Final = "^0?[0-7]{3}$"
 
 
 def check_certificate_pair(certificate: Path, key: Path) -> None:
@@ -99,6 +102,29 @@ def _token_file(path: Path) -> Path:
     return path
 
 
+def group_number(name: str) -> int:
+    """The number of a group of this machine.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    try:
+        return grp.getgrnam(name).gr_gid
+    except (KeyError, ValueError) as error:
+        raise ValueError(f'should be a group of this machine, not "{name}"') from error
+
+
+def _group(name: str) -> str:
+    group_number(name)
+    return name
+
+
+def _mode(value: object) -> object:
+    if not (isinstance(value, str) and re.fullmatch(_MODE, value)):
+        raise ValueError('should be in quotes and octal, such as "0660"')
+    return value
+
+
 WritableFile = Annotated[Path, AfterValidator(_nameable)]
 ReadableFile = Annotated[Path, AfterValidator(_readable), WithJsonSchema({"type": "string"})]
 CertificateFile = Annotated[Path, AfterValidator(_certificates), WithJsonSchema({"type": "string"})]
@@ -108,3 +134,5 @@ SocketPath = Annotated[
     AfterValidator(socket_path),
     WithJsonSchema({"type": "string", "pattern": "^/"}),
 ]
+SocketMode = Annotated[str, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": _MODE})]
+GroupName = Annotated[str, AfterValidator(_group), WithJsonSchema({"type": "string"})]

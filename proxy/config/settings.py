@@ -11,12 +11,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from proxy.config.addresses import HeaderName, Host, Network, Port, UpstreamUrl, authority, is_loopback
 from proxy.config.files import (
     CertificateFile,
+    GroupName,
     ReadableFile,
+    SocketMode,
     SocketPath,
     TokenFile,
     WritableFile,
     check_certificate_pair,
     check_token,
+    group_number,
     read_token,
 )
 from proxy.config.units import Duration, Size, Timeout
@@ -61,8 +64,8 @@ class ListenSettings(_Section):
     """Where browsers connect."""
 
     host: Host = "127.0.0.1"
-    """Name or address to listen on. Loopback, so that nothing is exposed unasked; 0.0.0.0 or ::
-    is every interface."""
+    """Name or address to listen on. Loopback, so that nothing is exposed unasked; 0.0.0.0 is every
+    interface by IPv4, and :: by IPv6 and IPv4."""
 
     port: Port = 8788
     """TCP port; one above Hermes' own 8787. 0 takes any free port."""
@@ -73,12 +76,29 @@ class ListenSettings(_Section):
     unix: SocketPath | None = None
     """Absolute path of a Unix socket to listen on in place of host and port; null is TCP."""
 
+    unix_mode: SocketMode | None = None
+    """Who may connect to that socket, such as "0660" for its owner and its group; in quotes, as YAML would
+    make another number of it. null is its owner, and with unix_group the group as well."""
+
+    unix_group: GroupName | None = None
+    """The group that the socket belongs to, such as a web server's; null is that of the process."""
+
     @property
     def url(self) -> str:
         """The address as a URL, such as ``http://127.0.0.1:8788`` or ``unix:///run/guard.sock``."""
         if self.unix is not None:
             return f"unix://{self.unix}"
         return f"{'https' if self.tls else 'http'}://{authority(self.host, self.port)}"
+
+    @property
+    def socket_mode(self) -> int:
+        """Who may connect to the Unix socket."""
+        return int(self.unix_mode or ("0660" if self.unix_group else "0600"), 8)
+
+    @property
+    def socket_group(self) -> int | None:
+        """The number of the group that it belongs to, if that is not the process's."""
+        return None if self.unix_group is None else group_number(self.unix_group)
 
     @property
     def is_exposed(self) -> bool:

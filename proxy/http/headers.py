@@ -205,8 +205,8 @@ def _hops(headers: RawHeaders) -> Iterator[str]:
 
 
 def _spelled(peer: str) -> str:
-    """An address as it is written: a peer on a Unix socket is this host."""
-    return peer or "127.0.0.1"
+    """An address as it is written: a peer on a Unix socket is this host, and one by IPv4 is not dressed as IPv6."""
+    return peer.removeprefix("::ffff:") if "." in peer else peer or "127.0.0.1"
 
 
 def _address(text: str) -> Address | None:

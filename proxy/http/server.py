@@ -15,6 +15,7 @@ from proxy.http.crowd import Crowd, Welcome
 from proxy.http.downstream import Downstream
 from proxy.http.errors import TooManyConnectionsError
 from proxy.http.hops import answer_here, hops_left
+from proxy.http.places import OWNER, both_families, unix_socket
 from proxy.http.request import Request
 from proxy.http.response import reply
 from proxy.http.rules import Rules
@@ -149,24 +150,32 @@ class Server(web.Server):
 
 
 async def listen(server: Server, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> asyncio.Server:
-    """Listen on TCP, with or without TLS.
+    """Listen on TCP, with or without TLS; on ``::`` for IPv4 as well, where the system allows it.
 
     Raises:
         OSError: the address is in use or not this host's.
     """
     loop = asyncio.get_running_loop()
     handshake = server.rules.head_timeout if tls is not None else None
+    if (sock := both_families(host, port)) is not None:
+        return await loop.create_server(server, sock=sock, ssl=tls, ssl_handshake_timeout=handshake, backlog=BACKLOG)
     return await loop.create_server(server, host, port, ssl=tls, ssl_handshake_timeout=handshake, backlog=BACKLOG)
 
 
-async def listen_unix(server: Server, path: Path) -> asyncio.Server:
+async def listen_unix(server: Server, path: Path, *, mode: int = OWNER, group: int | None = None) -> asyncio.Server:
     """Listen on a Unix socket; one left over at ``path`` is replaced.
 
+    Args:
+        server: Serves who connects.
+        path: Where.
+        mode: Who may connect.
+        group: The number of the group that it belongs to, if not this process's own.
+
     Raises:
-        OSError: something else is at ``path``, or its folder cannot be written to.
+        OSError: as ``unix_socket`` says.
     """
     loop = asyncio.get_running_loop()
-    return await loop.create_unix_server(server, str(path), backlog=BACKLOG)
+    return await loop.create_unix_server(server, sock=unix_socket(path, mode=mode, group=group), backlog=BACKLOG)
 
 
 def tls_context(cert: Path, key: Path | None = None) -> ssl.SSLContext:

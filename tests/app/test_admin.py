@@ -137,6 +137,17 @@ async def test_on_an_inherited_socket_it_is_where_that_is(make_stage: MakeStage)
             assert (await Browser(url, stage.browser.session).call("GET", "/healthz")).status == 200
 
 
+async def test_operators_reach_every_address_by_either_family(make_stage: MakeStage) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this system has no IPv6, or keeps it apart")
+    stage = await make_stage(host="::", token=SecretStr(TOKEN))
+    port = stage.operator.base.rpartition(":")[2]
+    async with aiohttp.ClientSession() as session:
+        for host in ("[::1]", "127.0.0.1"):
+            async with session.get(f"http://{host}:{port}/healthz") as answer:
+                assert answer.status == 200
+
+
 async def test_an_inherited_unix_socket_needs_no_token(make_stage: MakeStage, tmp_path: Path) -> None:
     """Who may connect to it, its file says."""
     stage = await make_stage()

@@ -45,6 +45,10 @@ def _complaint(tmp_path: Path, text: str, **environ: str) -> str:
             "listen:\n  port: 70000\n",
             "guard.yaml:2: listen.port should be less than or equal to 65535, not 70000",
         ),
+        (
+            "listen:\n  unix_mode: 0660\n",
+            'guard.yaml:2: listen.unix_mode should be in quotes and octal, such as "0660"',
+        ),
         ("listen: 8788\n", "guard.yaml:1: listen should be a section of keys, not 8788"),
         ("client:\n", "guard.yaml:1: client should be a section of keys, not null"),
         (

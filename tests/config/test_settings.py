@@ -1,3 +1,5 @@
+import grp
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,26 @@ def test_a_tls_listener_is_https(certificate_pair: tuple[Path, Path]) -> None:
     cert, key = certificate_pair
     listen = ListenSettings(host="::1", tls=TlsSettings(cert=cert, key=key))
     assert listen.url == "https://[::1]:8788"
+
+
+def test_who_may_connect_to_a_unix_socket() -> None:
+    group = grp.getgrgid(os.getgid()).gr_name
+    assert (ListenSettings().socket_mode, ListenSettings().socket_group) == (0o600, None)
+    grouped = ListenSettings(unix_group=group)
+    assert (grouped.socket_mode, grouped.socket_group) == (0o660, os.getgid())
+    assert ListenSettings(unix_mode="0666", unix_group=group).socket_mode == 0o666
+    assert ListenSettings(unix_mode="640").socket_mode == 0o640
+
+
+@pytest.mark.parametrize("mode", ["", "0888", "66", "06600", "rw-rw----"])
+def test_a_mode_is_octal(mode: str) -> None:
+    with pytest.raises(ValidationError, match='in quotes and octal, such as "0660"'):
+        ListenSettings(unix_mode=mode)
+
+
+def test_a_group_is_one_of_this_machine() -> None:
+    with pytest.raises(ValidationError, match='a group of this machine, not "no-such-group"'):
+        ListenSettings(unix_group="no-such-group")
 
 
 def test_a_unix_listener_has_a_path() -> None:

@@ -156,6 +156,12 @@ def test_connection_cannot_take_away_who_asked_from_a_trusted_proxy() -> None:
     )
 
 
+def test_peer_by_ipv4_is_named_as_such_on_a_socket_for_both_families() -> None:
+    assert forwarded((), peer="::ffff:8.8.8.8", secure=False)[0] == (b"X-Forwarded-For", b"8.8.8.8")
+    assert client_address((), peer="::ffff:8.8.8.8") == "8.8.8.8"
+    assert forwarded((), peer="::ffff:0808:0808", secure=False)[0] == (b"X-Forwarded-For", b"::ffff:0808:0808")
+
+
 def test_peer_on_a_unix_socket_is_this_host() -> None:
     assert forwarded((), peer="", secure=False)[0] == (b"X-Forwarded-For", b"127.0.0.1")
     said = ((b"X-Forwarded-For", b"9.9.9.9"),)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 import ssl
+import stat
 from dataclasses import replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -16,6 +19,7 @@ import trustme
 from proxy.http.forward import forward
 from proxy.http.lanes import Lane, Lanes
 from proxy.http.origin import Origin
+from proxy.http.places import takes_ipv4_as_well
 from proxy.http.rules import Rules
 from proxy.http.server import Server, listen, listen_unix, tls_context
 from proxy.http.upstream import Upstream
@@ -108,6 +112,99 @@ async def test_handshake_that_never_comes_is_given_up(authority: trustme.CA, tmp
             assert await reader.read() == b""
     writer.close()
     listening.close()
+
+
+async def test_every_address_is_that_of_both_families(served: Server, backend: Listener) -> None:
+    """Who comes by IPv4 has an IPv4 address, for whom it is a client, and for the backend."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this system has no IPv6, or keeps it apart")
+    listening = await listen(served, "::", 0)
+    assert takes_ipv4_as_well(listening.sockets[0])
+    port = listening.sockets[0].getsockname()[1]
+    for host, said in (("127.0.0.1", b"9.9.9.9, 127.0.0.1"), ("::1", b"::1")):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(GET.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n"))
+        asked = await backend.accept()
+        assert b"\r\nX-Forwarded-For: %b\r\n" % said in await asked.head()
+        writer.close()
+        del reader
+    listening.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+async def test_any_other_address_is_that_of_its_own_family(served: Server, host: str) -> None:
+    listening = await listen(served, host, 0)
+    assert not any(takes_ipv4_as_well(sock) for sock in listening.sockets)
+    listening.close()
+
+
+def connect(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(str(path))
+
+
+async def test_a_socket_that_is_served_is_left_to_who_serves_it(served: Server, tmp_path: Path) -> None:
+    path = tmp_path / "in.sock"
+    first = await listen_unix(served, path)
+    with pytest.raises(OSError, match="in use") as told:
+        await listen_unix(served, path)
+    assert told.value.errno == errno.EADDRINUSE
+    connect(path)
+    first.close()
+
+
+async def test_a_socket_with_a_full_backlog_is_served(served: Server, tmp_path: Path) -> None:
+    path = tmp_path / "in.sock"
+    with contextlib.ExitStack() as stack:
+        busy = stack.enter_context(socket.socket(socket.AF_UNIX))
+        busy.bind(str(path))
+        busy.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)  # noqa: FBT003 - its only argument
+                waiting.connect(str(path))
+        with pytest.raises(OSError, match="in use"):
+            await listen_unix(served, path)
+
+
+async def test_a_dead_socket_is_replaced(served: Server, tmp_path: Path) -> None:
+    path = tmp_path / "in.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    listening = await listen_unix(served, path)
+    connect(path)
+    listening.close()
+
+
+async def test_what_is_no_socket_is_not_replaced(served: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for name in ("file", "link"):
+        with pytest.raises(FileExistsError):
+            await listen_unix(served, tmp_path / name)
+    assert (tmp_path / "link").read_text() == "kept"
+
+
+async def test_who_may_connect_is_as_it_was_said(served: Server, tmp_path: Path) -> None:
+    own = os.getgid()
+    for mode, group in ((0o600, None), (0o660, own), (0o666, None)):
+        path = tmp_path / f"{mode}.sock"
+        listening = await listen_unix(served, path, mode=mode, group=group)
+        found = path.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_gid) == (mode, own)
+        listening.close()
+
+
+async def test_a_group_that_is_not_ones_own_is_refused(
+    served: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refused)
+    with pytest.raises(PermissionError):
+        await listen_unix(served, tmp_path / "in.sock", group=0)
 
 
 async def test_browsers_connect_by_unix_socket(served: Server, backend: Listener, tmp_path: Path) -> None:
