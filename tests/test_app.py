@@ -122,6 +122,16 @@ async def test_it_listens_on_a_unix_socket(backend: Backend, tmp_path: Path) -> 
         assert await whether_authenticated(session, "http://hermes") is False
 
 
+async def test_it_says_where_it_listens_by_either_family(backend: Backend, session: aiohttp.ClientSession) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this system has no IPv6, or keeps it apart")
+    async with running(in_front_of(backend, listen=ListenSettings(host="::", port=0)), nobody) as proxy:
+        port = proxy.places[0].port
+        assert proxy.addresses == f"http://[::]:{port} and http://0.0.0.0:{port}"
+        for host in ("[::1]", "127.0.0.1"):
+            assert await whether_authenticated(session, f"http://{host}:{port}") is False
+
+
 async def test_it_listens_on_sockets_that_it_was_given(
     backend: Backend, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
@@ -295,7 +305,8 @@ async def test_it_does_not_wait_for_a_backend_that_hangs(
     monkeypatch.setattr(startup, "_PATIENCE", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         port = hanging.getsockname()[1]
-        settings = Settings(listen=ANYWHERE, upstream=UpstreamSettings(url=f"http://127.0.0.1:{port}"))
+        upstream = UpstreamSettings(url=f"http://127.0.0.1:{port}")
+        settings = Settings(listen=ANYWHERE, upstream=upstream, admin=SEEN_ANYWHERE)
         line = await started_line(settings, caplog)
 
     assert (line["reachable"], line["release"], line["trace"]) == (False, None, None)
