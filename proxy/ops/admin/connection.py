@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import _ErrInfo
+from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
 from proxy.ops.admin.application import harden
-from proxy.ops.admin.errors import MISTAKEN, answer, unreadable
+from proxy.ops.admin.errors import MISTAKEN, RefusalError, answer, translated, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,35 @@ class Connection(web.RequestHandler):
             self._messages.append((_ErrInfo(400, BadHttpMessage("malformed"), ""), EMPTY_PAYLOAD))
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_result(None)
+        self._break_off()
+
+    def _break_off(self) -> None:
+        """If what came broke the body under way, tell who reads it, and answer once: aiohttp would do neither."""
+        if not self._messages or not isinstance(self._messages[-1][0], _ErrInfo):
+            return
+        request = self._current_request
+        body = self._messages[-2][1] if len(self._messages) > 1 else request.content if request is not None else None
+        if body is not None and not body.is_eof():
+            self._messages.pop()
+            body.set_exception(RequestPayloadError("malformed"))
+            self._lingering_time = 0.0
+            self.keep_alive(False)  # noqa: FBT003 - aiohttp's
+
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> tuple[web.StreamResponse, bool]:
+        """Answer what aiohttp refuses before it asks the application, such as an `Expect`, as that would."""
+
+        async def handle(asked: web.BaseRequest) -> web.StreamResponse:
+            try:
+                return await request_handler(asked)
+            except web.HTTPException as error:
+                return _closing(translated(asked, error))
+
+        return await super()._handle_request(request, start_time, handle)
 
     def handle_error(
         self,
@@ -46,10 +79,15 @@ class Connection(web.RequestHandler):
             log.error("the admin listener failed", exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("ended, since the answer cannot be completed")
-        said = answer(refusal)
-        response = _Hardened(status=said.status, text=said.text, headers=said.headers)
-        response.force_close()
-        return response
+        return _closing(refusal)
+
+
+def _closing(refusal: RefusalError) -> web.Response:
+    """The answer, behind which nothing is read."""
+    said = answer(refusal)
+    response = _Hardened(status=said.status, text=said.text, headers=said.headers)
+    response.force_close()
+    return response
 
 
 class _Hardened(web.Response):

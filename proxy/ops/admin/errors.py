@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.web_protocol import RequestPayloadError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -53,13 +54,18 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except RefusalError as refusal:
         return answer(refusal)
     except web.HTTPException as error:
-        return answer(_translated(request, error))
+        return answer(translated(request, error))
+    except RequestPayloadError:
+        malformed = answer(MALFORMED)
+        malformed.force_close()  # nobody can tell where its body ends
+        return malformed
     except Exception:
         log.exception("the admin listener failed to answer %s %s", request.method, request.path)
         return answer(MISTAKEN)
 
 
-def _translated(request: web.Request, error: web.HTTPException) -> RefusalError:
+def translated(request: web.BaseRequest, error: web.HTTPException) -> RefusalError:
+    """What an error of aiohttp's own is called here."""
     match error:
         case web.HTTPMethodNotAllowed():
             allowed = error.headers["Allow"]
@@ -71,6 +77,9 @@ def _translated(request: web.Request, error: web.HTTPException) -> RefusalError:
             return RefusalError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", "No call here takes a body of that size."
             )
+        case web.HTTPExpectationFailed():
+            sentence = "The only Expect that is known here is 100-continue (RFC 9110 10.1.1)."
+            return RefusalError(HTTPStatus.EXPECTATION_FAILED, "expectation_failed", sentence)
         case web.HTTPNotFound():
             return RefusalError(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here; / shows what there is.")
     return RefusalError(HTTPStatus(error.status), "refused", f"{error.reason}.")

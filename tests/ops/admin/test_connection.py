@@ -58,6 +58,63 @@ async def test_what_is_malformed_is_told_so_in_json(
     assert "Traceback" not in caplog.text
 
 
+POST = b"POST /api/drain HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize("path", [b"/healthz", b"/api/status", b"/nothing", b"/api/drain"])
+@pytest.mark.parametrize("expect", [SECRET, b"100-continue, " + SECRET, b"200-ok"])
+async def test_an_expect_that_nobody_knows_is_told_so_in_json(operator: "Operator", path: bytes, expect: bytes) -> None:
+    status, fields, said = await answer(
+        operator.port, b"GET %b HTTP/1.1\r\n%bExpect: %b\r\n\r\n" % (path, HOST, expect)
+    )
+
+    assert (status, said["code"]) == (417, "expectation_failed")
+    assert SECRET.decode() not in said["error"]
+    assert fields["Cache-Control"] == "no-store"
+    assert "Server" not in fields
+
+
+async def test_what_expects_to_be_told_to_go_on_is(operator: "Operator") -> None:
+    browser = RawBrowser(operator.port)
+    await browser.connect()
+    await browser.send(POST + b"Expect: 100-continue\r\nContent-Length: 18\r\n\r\n")
+    await browser.until(b"HTTP/1.1 100 Continue\r\n\r\n")
+    await browser.send(b'{"action":"begin"}')
+    assert b'{"state": "draining"}' in await browser.until(b"}")
+    browser.close()
+
+
+BROKEN = {
+    "a chunk": (b"Transfer-Encoding: chunked\r\n\r\n", SECRET + b"\r\n"),
+    "a later chunk": (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", SECRET + b"\r\n"),
+    "a coding": (b"Content-Encoding: gzip\r\nContent-Length: 12\r\n\r\n", SECRET),
+}
+
+
+@pytest.mark.parametrize(("head", "rest"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_a_malformed_body_is_told_so_once_in_json(
+    operator: "Operator", caplog: pytest.LogCaptureFixture, head: bytes, rest: bytes, pieces: int
+) -> None:
+    """Whether or not it comes behind a head that is being answered already."""
+    browser = RawBrowser(operator.port)
+    await browser.connect()
+    if pieces == 1:
+        await browser.send(POST + head + rest)
+    else:
+        await browser.send(POST + b"Expect: 100-continue\r\n" + head)
+        await browser.until(b"HTTP/1.1 100 Continue\r\n\r\n")
+        browser.received.clear()
+        await browser.send(rest)
+    told, _, body = (await browser.rest()).partition(b"\r\n\r\n")
+    browser.close()
+
+    assert b" 400 " in told.partition(b"\r\n")[0]
+    assert json.loads(body) == {"error": str(MALFORMED), "code": "bad_request"}
+    assert SECRET.decode() not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize(
     "head",
     [b"GET /" + 9000 * b"a" + b" HTTP/1.1\r\n" + HOST, b"GET / HTTP/1.1\r\n" + HOST + 200 * b"X: a\r\n"],
