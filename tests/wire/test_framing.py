@@ -62,6 +62,7 @@ LENGTHS_REFUSED = {
     "of digits that are not ASCII": b"\xd9\xa5",
     "behind a no-break space": b"\xa05",
     "in front of VT": b"5\x0b",
+    "with leading zeros": b"0000005",
     "of 2**64": b"18446744073709551616",
     "of twenty nines": b"99999999999999999999",
     "of 5000 digits": b"9" * 5000,
@@ -78,7 +79,6 @@ LENGTHS = {
     "without a space": (b"5", b"5"),
     "in spaces": (b"  5  ", b"5"),
     "in tabs": (b"\t5\t", b"5"),
-    "with leading zeros": (b" 0000005", b"0000005"),
 }
 
 
@@ -86,7 +86,6 @@ LENGTHS = {
 async def test_a_length_goes_on_without_the_space_around_it(
     proxied: Proxied, backend: Listener, value: bytes, forwarded: bytes
 ) -> None:
-    """Leading zeros are decimal by the grammar, and so Hermes reads them."""
     browser = await proxied.browser()
     await browser.send(length(value))
     asked = await backend.accept()
