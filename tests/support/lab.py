@@ -230,8 +230,7 @@ OWNERSHIP = OwnershipSettings(
     settle_timeout=1.0,
     answer_timeout=0.5,
     answer_gap=0.015,
-    cancel_grace=0.0,
-    release_grace=0.1,
+    stop_timeout=2.0,
     orphan_grace=0.3,
     linger=0.3,
 )
