@@ -27,7 +27,7 @@ _MOST_MARKS = 1 << 20
 class FieldScanner:
     """Finds the text of one field of a JSON object, as `json.loads` would: in any encoding, and the last one counts.
 
-    Exact for whatever `json.loads` takes, but that it finds no text of thousands of characters, and none among a million
+    Exact for whatever `json.loads` takes, but that it finds no text of thousands of characters, nor any among a million
     marks. In anything else it may find whatever looks like the field.
 
     Args:

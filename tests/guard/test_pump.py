@@ -315,6 +315,22 @@ async def test_a_limit_is_kept_though_the_browser_is_slow() -> None:
 
 
 @in_virtual_time
+async def test_a_stream_that_a_slow_browser_holds_back_is_not_cut_when_it_is_due() -> None:
+    """There is more of it to come than the browser has taken; its silence counts from when it was read to its end."""
+    chunks: list[Said] = [b"%04d" % number for number in range(8)]
+    played = Played(
+        Upstream(*chunks, 1.0, b"|"),
+        Watch(due=Due(5.0, Ending.SUPERSEDED)),
+        Browser(takes=4, pause=20.0),
+        buffer=4,
+    )
+    played.loop.call_at(100.0, _set_due, played, 1000.0)
+
+    assert (await played.until_over())[0] is Over.TERMINAL
+    assert played.got == b"".join(b"%04d" % number for number in range(8)) + b"|"
+
+
+@in_virtual_time
 async def test_a_browser_is_told_once_it_has_taken_what_came_before() -> None:
     """F5: the answer of a Stop waits for it."""
     played = Played(Upstream(b"One", 1.0, b"Two|"), browser=Browser(takes=1, pause=10.0))

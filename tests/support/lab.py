@@ -217,6 +217,13 @@ class Lab:
                 await self.changed.wait()
         return told
 
+    async def until_observed(self, what: str) -> None:
+        """Waits until the guard has observed something of that kind."""
+        async with asyncio.timeout(PATIENCE):
+            while not any(said["what"] == what for said in self.reported("observed")):
+                self.changed.clear()
+                await self.changed.wait()
+
     async def until_reported(self, event: str, count: int = 1) -> None:
         async with asyncio.timeout(PATIENCE):
             while len(self.reported(event)) < count:
