@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -162,6 +163,28 @@ async def test_a_change_is_carried_out_though_its_browser_has_left(make_lab: Mak
 
     assert ended["status"] == 499
     assert await said(lab.browser, session_id) == KEPT
+
+
+async def test_the_end_of_the_proxy_waits_for_a_change_that_is_held(make_lab: MakeLab) -> None:
+    lab = await make_lab(pace=UNHURRIED)
+    session_id, _ = await stopped(lab)
+    undo = asyncio.create_task(change(lab.browser, "/api/session/undo", session_id))
+    await lab.until_reported("change_held")
+    undo.cancel()
+
+    await lab.drain.finish()
+
+    assert lab.reported("change_answered")
+    assert await said(lab.direct, session_id) == KEPT
+
+
+async def test_an_answer_of_any_size_passes(make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transcript may be larger than what is held of other answers."""
+    monkeypatch.setattr(sys.modules["proxy.app.compose"], "ANSWER_LIMIT", 10)
+    lab = await make_lab()
+    session_id = await lab.browser.new_session()
+
+    assert (await change(lab.browser, "/api/session/clear", session_id)).json["ok"] is True
 
 
 async def test_a_change_passes_byte_for_byte(make_lab: MakeLab) -> None:
