@@ -9,6 +9,7 @@ from proxy.core.effects import EndRelays, PursueStop, Settled
 from proxy.guard.authentication import Authentication
 from proxy.guard.backend import Backend
 from proxy.guard.cancel import CancelGuard
+from proxy.guard.changes import ChangeGuard
 from proxy.guard.drain import Drain
 from proxy.guard.evidence import Evidence
 from proxy.guard.gate import Gate
@@ -23,6 +24,7 @@ from proxy.guard.relay import RelayGuard
 from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report, unheard
 from proxy.guard.sending import Sending
+from proxy.guard.spool import Spool
 from proxy.guard.start import StartGuard
 from proxy.guard.stopping import Stopping
 from proxy.guard.tasks import Tasks
@@ -125,8 +127,9 @@ def compose(  # noqa: PLR0913 - what it is put together from
         health,
         cancels,
         starts,
+        ChangeGuard(upstream, ownership, starts.order, live, report),
         RelayGuard(upstream, ownership, relays, live, report=report),
-        live,
+        Spool(live, report),
         report,
     )
     authentication = Authentication(backend, tasks, clock)

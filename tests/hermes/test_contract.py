@@ -5,10 +5,11 @@ import json
 import pytest
 
 from proxy.hermes.contract import (
+    CHANGE_PATHS,
     EVENT_STREAM_PATHS,
     SIDE_PATHS,
-    TURN_PATHS,
     Cancel,
+    Change,
     EventStream,
     Health,
     OpenStream,
@@ -17,6 +18,7 @@ from proxy.hermes.contract import (
     Start,
     Status,
     classify,
+    kicks_off,
     session_of_start,
 )
 
@@ -41,9 +43,34 @@ def test_gets(target: str, call: object) -> None:
     assert classify("GET", target) == call
 
 
-@pytest.mark.parametrize("path", sorted(TURN_PATHS))
-def test_posts_that_take_a_turn_of_their_session(path: str) -> None:
-    assert classify("POST", path) == Start(takes_turn=True)
+def test_posts_that_take_a_turn_of_their_session() -> None:
+    assert classify("POST", "/api/chat/start") == Start(takes_turn=True)
+
+
+def test_a_goal_takes_a_turn_if_its_body_says_so() -> None:
+    assert classify("POST", "/api/goal") == Start(takes_turn=True, is_goal=True)
+
+
+@pytest.mark.parametrize("path", sorted(CHANGE_PATHS))
+def test_posts_that_change_their_session(path: str) -> None:
+    """F17; in any spelling, and by POST only."""
+    assert classify("POST", path) == classify("POST", f"/{path}?x=1") == Change(path)
+    assert classify("GET", path) == Other()
+
+
+def test_one_change_is_a_whole_turn() -> None:
+    assert [path for path in CHANGE_PATHS if Change(path).is_turn] == ["/api/chat"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api/session/update", "/api/session/rename", "/api/session/anchor-scene", "/api/session/new"),
+        *("/api/session/import", "/api/sessions/cleanup", "/api/session/recovery/repair-safe", "/api/share/revoke"),
+    ],
+)
+def test_posts_that_change_no_messages_of_a_session_that_they_name(path: str) -> None:
+    assert classify("POST", path) == Other()
 
 
 @pytest.mark.parametrize("path", sorted(SIDE_PATHS))
@@ -203,3 +230,37 @@ def test_the_last_of_two_sessions_counts() -> None:
 )
 def test_a_start_that_names_no_session(body: bytes) -> None:
     assert session_of_start(body) is None
+
+
+# -- the words of a goal --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"args": word} for word in ("", "status", "pause", "clear", "stop", "done", " Stop\n", "DONE")),
+        *({}, {"args": None}, {"args": 0}, {"args": "  "}, {"args": "", "text": "status"}, {"args": [], "text": ""}),
+        {"args": "status", "text": "write a book"},
+    ],
+    ids=repr,
+)
+def test_words_that_begin_no_turn(fields: dict[str, object]) -> None:
+    """F21: what Hermes finds in `args`, else in `text`, without blanks around it and whatever its case."""
+    assert not kicks_off(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"args": "write a book"}, {"args": "done deal"}, {"args": "", "text": "write"}, {"args": 7}),
+        *({"args": "resume"}, {"args": ["stop"]}),
+    ],
+    ids=repr,
+)
+def test_words_that_may_begin_a_turn(fields: dict[str, object]) -> None:
+    assert kicks_off(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize("body", [b"", b"no json", b"[]"])
+def test_a_goal_that_says_nothing_begins_no_turn(body: bytes) -> None:
+    assert not kicks_off(body)
