@@ -3,7 +3,9 @@
 It shares no code with the proxy: a stand-in that shared it would share its mistakes.
 """
 
-from proxy.demo.habits import RELEASES, CancelOrder, Fate, Faults, Pace
+from proxy.demo.habits import EVERY, RELEASES, CancelOrder, Fate, Faults, Pace
+from proxy.demo.ledger import ModelEnd
+from proxy.demo.refusals import REFUSALS
 from proxy.demo.server import Backend
 
-__all__ = ["RELEASES", "Backend", "CancelOrder", "Fate", "Faults", "Pace"]
+__all__ = ["EVERY", "REFUSALS", "RELEASES", "Backend", "CancelOrder", "Fate", "Faults", "ModelEnd", "Pace"]

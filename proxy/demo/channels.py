@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from proxy.demo.access import LOOPBACK
 from proxy.demo.exchange import Exchange
 from proxy.demo.responses import Answer, error_answer, json_answer
-from proxy.demo.sessions import Session
+from proxy.demo.sessions import NOT_FOUND, Session
 from proxy.demo.sse import SseWriter
 from proxy.demo.streams import Frame, Topic
 from proxy.demo.world import World
@@ -42,6 +42,14 @@ class Channels:
             }
             hello.append(Frame("server_turn_started", running))
         return await self._sse.topic(exchange, session.channel, *hello)
+
+    async def session_turns(self, exchange: Exchange) -> Answer | None:
+        """``GET /api/sessions/ID/events``."""
+        session = self._world.sessions.get(exchange.request.path.split("/")[3])
+        if session is None:
+            return error_answer(NOT_FOUND, 404)
+        await self._sse.session_turns(exchange, session)
+        return None
 
     async def approvals(self, exchange: Exchange) -> Answer | None:
         """``GET /api/approval/stream``."""

@@ -15,6 +15,13 @@ SSE_HEADERS: responses.Headers = (
 )
 
 
+class MissingFieldError(ValueError):
+    """A body without a field that the call needs."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Missing required field(s): {name}")
+
+
 class Exchange:
     """What a route is given: the request, its body, and the way to answer.
 
@@ -97,3 +104,15 @@ class Exchange:
             raise ConnectionResetError("the client is gone")
         self._writer.write(data)
         await self._writer.drain()
+
+
+def required(body: dict[str, Any], name: str) -> str:
+    """The body's field ``name``.
+
+    Raises:
+        MissingFieldError: there is none, or it is empty.
+    """
+    value = str(body.get(name) or "")
+    if not value:
+        raise MissingFieldError(name)
+    return value

@@ -1,13 +1,19 @@
 """The habits that set one Hermes release apart from another, in one table.
 
-Facts F1 to F12 were recorded from unmodified releases; each field below names the fact it keeps.
+Facts F1 to F21 were recorded from unmodified releases; each field below names the fact it keeps.
 Nothing else in the stand-in asks which release it is playing: it asks for the habit.
 """
 
 import enum
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 from types import MappingProxyType
+from typing import TypeAlias
+
+Span: TypeAlias = float | tuple[float, float]
+"""Seconds: so many, or between a lower and an upper bound, drawn anew for each turn."""
 
 
 class Fate(enum.Enum):
@@ -21,6 +27,17 @@ class Fate(enum.Enum):
     """One event, then heartbeats for ever."""
     UNFINISHED = "unfinished"
     """Its own text, but no ``done`` and no ``stream_end``."""
+
+
+class Mode(enum.StrEnum):
+    """Where Hermes has its turns run."""
+
+    LOCAL = "local"
+    """By an agent of its own."""
+    GATEWAY = "gateway"
+    """By an agent elsewhere, which hears a Stop only once its tool, or its model's silence, is over (F19)."""
+    RUNNER = "runner"
+    """By a process of which it knows nothing (F20)."""
 
 
 class CancelOrder(enum.Enum):
@@ -40,7 +57,8 @@ class Release:
         name: The release's tag.
         fate: What a start meets while a cancelled worker unwinds (F1, F2).
         fence_limit: Seconds after which a refusing release stops waiting for that worker.
-        cancels_by_worker: A cancel is accepted while the worker lives, not only the stream (F4).
+        cancels_by_worker: A cancel is accepted while the worker lives, not only the stream (F4); each
+            further one reaches the worker again (F14).
         names_runs: ``/health`` ``runs[]`` carry ``stream_id`` and ``session_id`` (F3).
         marks_cancelling: A cancelled run's ``phase`` becomes ``cancelling`` (F3).
         tells_start_time: ``/health`` has ``server_started_at``.
@@ -59,6 +77,7 @@ class Release:
         wide_metering: ``metering`` has the later release's extra fields.
         names_changes: ``sessions_changed`` says which session has changed.
         session_channel: ``/api/session/stream`` exists, and announces the backend's own turns.
+        queues_steers: A gateway's turn is not steered, and the answer says why (F18).
         write_deadline: Seconds after which a reader that takes nothing is dropped.
         knows_oidc: ``/api/auth/status`` has fields for it.
     """
@@ -84,6 +103,7 @@ class Release:
     wide_metering: bool = False
     names_changes: bool = False
     session_channel: bool = False
+    queues_steers: bool = False
     write_deadline: float = 30.0
     knows_oidc: bool = False
 
@@ -127,6 +147,7 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
                 wide_metering=True,
                 names_changes=True,
                 session_channel=True,
+                queues_steers=True,
                 write_deadline=20.0,
                 knows_oidc=True,
             ),
@@ -136,25 +157,43 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
 """Every release the stand-in can play, by name."""
 
 
+EVERY = sys.maxsize
+"""For a fault that counts: no end of it."""
+
+
 @dataclass(frozen=True)
 class Pace:
     """How fast the model speaks and the worker unwinds; all in seconds.
 
     Attributes:
         token: Between two tokens, unless the prompt's ``d=`` says otherwise.
-        first_token: From a turn's start to its first token.
+        first_token: From a turn's start to its first token, unless the prompt's ``first=`` says otherwise.
         deaf: From a turn's start, for as long as its agent does not listen: a cancel is accepted, and lost (F13).
-        unwind: From an accepted cancel to the worker's end.
+            The first token comes no earlier than its end.
+        opening: For how long an agent that listens opens its request to the model, which reaches the model half
+            way. One cancel in that time makes it lose hold of that request, which runs on; two end it (F16).
+        lag: From ``pending_started_at`` to the ``started_at`` of ``/health`` (F15).
+        unwind: From a cancel that the worker hears to its end.
+        tail: The last part of ``unwind``: a further cancel that the worker is passed then is left to the session's
+            next turn, which dies of it at once.
         spoil: From a start in the elder's shadow to its death (F1).
         gap: Between the ``cancel`` event and the Stop's answer, whichever leaves first (F5).
     """
 
     token: float = 0.1
     first_token: float = 0.05
-    deaf: float = 0.0
+    deaf: Span = 0.0
+    opening: float = 0.0
+    lag: Span = (0.04, 0.16)
     unwind: float = 0.1
+    tail: float = 0.0
     spoil: float = 0.03
     gap: float = 0.005
+
+
+def draw(span: Span, chance: Random) -> float:
+    """How long it takes this time."""
+    return chance.uniform(*span) if isinstance(span, tuple) else span
 
 
 @dataclass(frozen=True)
@@ -167,9 +206,15 @@ class Faults:
         cut_after: The server closes every chat stream after this many tokens.
         mute_cancel: An accepted cancel is never followed by its ``cancel`` event (F4).
         mute_end: ``done`` is never followed by ``stream_end``.
-        gateway_down: A cancel is answered 502, as in gateway mode with no gateway.
+        gateway_down: A cancel is answered 502 and changes nothing: the gateway does not take it (F19).
         health_status: The status that ``/health`` is answered with.
         answer_delay: Seconds by which the answer to a cancel is late.
+        comes_back: A worker that hears a cancel asks the model again and goes on, until it hears another.
+        tells_leftover: What was steered too late is told before ``done``; mostly it is lost without a word (F18).
+        refusal: What a start is refused for, with a 409 that names no stream; one of ``REFUSALS`` (F21).
+        unanswered: So many cancels from now on are carried out, but not answered until this fault is lifted;
+            ``EVERY`` for all of them.
+        phase_after_cancel: What ``/health`` says of a cancelled run in place of ``cancelling`` (F15).
         fate: Replaces the release's fate (F1): the real ones vary from run to run.
     """
 
@@ -181,4 +226,9 @@ class Faults:
     gateway_down: bool = False
     health_status: int = 200
     answer_delay: float = 0.0
+    comes_back: bool = False
+    tells_leftover: bool = False
+    refusal: str | None = None
+    unanswered: int = 0
+    phase_after_cancel: str | None = None
     fate: Fate | None = None

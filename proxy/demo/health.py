@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from proxy.demo.habits import Mode
 from proxy.demo.ledger import Ledger
 from proxy.demo.responses import Answer, json_answer
 from proxy.demo.sessions import WORKSPACE, Turn
@@ -35,11 +36,18 @@ def _describe_run(turn: Turn, world: World, now: float) -> dict[str, Any]:
     run: dict[str, Any] = {
         **(names if world.habits.names_runs else {}),
         "started_at": turn.started_at,
-        "phase": turn.phase,
+        "phase": _phase(turn, world),
         "model": "fake-1",
         "provider": "custom",
         "ephemeral": turn.ephemeral,
+        **({"backend": "gateway"} if world.mode is Mode.GATEWAY else {}),
     }
     if world.habits.marks_cancelling and turn.cancelled_at:
         run["cancelled_at"] = turn.cancelled_at
     return {**run, "age_seconds": round(now - turn.started_at, 1)}
+
+
+def _phase(turn: Turn, world: World) -> str:
+    if world.habits.marks_cancelling and turn.cancelled:
+        return world.faults.phase_after_cancel or "cancelling"
+    return turn.phase

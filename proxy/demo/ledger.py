@@ -1,6 +1,7 @@
 """What the stand-in saw, for tests that must know what reached the backend, and when."""
 
 import asyncio
+import enum
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -72,10 +73,41 @@ class ConnectionRecord:
         self.closed_at = self.closed_at or time.monotonic()
 
 
+class ModelEnd(enum.StrEnum):
+    """How a request to the model ended."""
+
+    DONE = "done"
+    """The model had said all."""
+    BROKEN_OFF = "broken off"
+    """Hermes closed the connection before that."""
+
+
+@dataclass
+class ModelRequest:
+    """One request to the model, from the model's side; times are ``time.monotonic``.
+
+    It proves what became of a Stop: whether a worker has left says less (F16).
+
+    Attributes:
+        stream_id: The turn that asked.
+        session_id: Its session.
+        asked_at: When it was asked.
+        ended_at: When that ended, ``None`` as long as the model still works.
+        end: How it ended.
+    """
+
+    stream_id: str
+    session_id: str
+    asked_at: float = field(default_factory=time.monotonic)
+    ended_at: float | None = None
+    end: ModelEnd | None = None
+
+
 class Ledger:
-    """Connections and requests in the order they came, and which SSE responses are open."""
+    """Connections and requests in the order they came, which SSE responses are open, and the model's own log."""
 
     def __init__(self) -> None:
+        self.model_requests: deque[ModelRequest] = deque(maxlen=HISTORY)
         self.connections: deque[ConnectionRecord] = deque(maxlen=HISTORY)
         self.requests: deque[RequestRecord] = deque(maxlen=HISTORY)
         self.connections_total = 0
@@ -101,6 +133,33 @@ class Ledger:
         received = [one for one in self.requests_for("/api/chat/cancel") if one.line.startswith(b"GET ")]
         queries = (parse_qs(urlparse(one.target).query) for one in received)
         return Counter(query.get("stream_id", [""])[0] for query in queries)
+
+    @property
+    def open_model_requests(self) -> list[ModelRequest]:
+        """The requests that the model still works on."""
+        return [one for one in self.model_requests if one.end is None]
+
+    def model_requests_of(self, stream_id: str) -> list[ModelRequest]:
+        """What the model was asked for one turn, in order."""
+        return [one for one in self.model_requests if one.stream_id == stream_id]
+
+    def model_asked(self, stream_id: str, session_id: str) -> ModelRequest:
+        """Records a request to the model."""
+        request = ModelRequest(stream_id, session_id)
+        self.model_requests.append(request)
+        self.changed()
+        return request
+
+    def model_answered(self, request: ModelRequest, end: ModelEnd) -> None:
+        """Records how a request to the model ended; what has ended does not end again."""
+        if request.end is None:
+            request.end, request.ended_at = end, time.monotonic()
+            self.changed()
+
+    def model_lost(self) -> None:
+        """Records that the process is gone, and every request to the model with it."""
+        for request in self.open_model_requests:
+            self.model_answered(request, ModelEnd.BROKEN_OFF)
 
     def opened(self, peer: str) -> ConnectionRecord:
         """Records a new connection."""

@@ -1,18 +1,23 @@
 """Which call answers what, in one table; and what Hermes asks of a request before any of them."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from proxy.demo.access import LOOPBACK, Access
+from proxy.demo.asides import Asides
 from proxy.demo.channels import Channels
 from proxy.demo.chat import Chat
 from proxy.demo.exchange import Exchange
 from proxy.demo.files import Files, config_answer
+from proxy.demo.goals import Goals
 from proxy.demo.health import health_answer
+from proxy.demo.history import History
 from proxy.demo.ledger import Ledger
 from proxy.demo.responses import Answer, error_answer, json_answer
 from proxy.demo.sse import SseWriter
-from proxy.demo.wire import BadLengthError
+from proxy.demo.stopping import Stopping
+from proxy.demo.wire import BadLengthError, Request
 from proxy.demo.world import World
 
 MAX_BODY = 20 * 1024 * 1024
@@ -36,18 +41,34 @@ class Owner(Protocol):
 class Routes:
     """Answers one exchange."""
 
-    def __init__(self, owner: Owner, *, access: Access, chat: Chat, files: Files, sse: SseWriter) -> None:
+    def __init__(  # noqa: PLR0913  one for each group of calls
+        self,
+        owner: Owner,
+        *,
+        access: Access,
+        chat: Chat,
+        asides: Asides,
+        goals: Goals,
+        history: History,
+        stopping: Stopping,
+        files: Files,
+        sse: SseWriter,
+    ) -> None:
         self._owner = owner
         self._world = owner.world
         self._access = access
         self._chat = chat
+        self._asides = asides
+        self._goals = goals
+        self._history = history
+        self._stopping = stopping
         self._files = files
         self._sse = sse
         self._channels = Channels(owner.world, sse)
         self._table = self._build_table()
 
     def _build_table(self) -> Mapping[tuple[str, str], Route]:
-        chat, files, channels = self._chat, self._files, self._channels
+        chat, asides, files, channels = self._chat, self._asides, self._files, self._channels
         table: dict[tuple[str, str], Route] = {
             ("GET", "/"): files.static,
             ("GET", "/demo/config.json"): self._config,
@@ -58,13 +79,14 @@ class Routes:
             ("POST", "/api/session/new"): chat.new_session,
             ("GET", "/api/session"): chat.show_session,
             ("POST", "/api/chat/start"): chat.start,
+            ("POST", "/api/chat/steer"): chat.steer,
             ("GET", "/api/chat/stream"): self._sse.chat,
             ("GET", "/api/chat/stream/status"): chat.status,
-            ("GET", "/api/chat/cancel"): chat.cancel,
-            ("POST", "/api/btw"): chat.by_the_way,
-            ("POST", "/api/background"): chat.background,
-            ("GET", "/api/background/status"): chat.background_status,
-            ("POST", "/api/goal"): chat.goal,
+            ("GET", "/api/chat/cancel"): self._stopping.cancel,
+            ("POST", "/api/btw"): asides.by_the_way,
+            ("POST", "/api/background"): asides.background,
+            ("GET", "/api/background/status"): asides.background_status,
+            ("POST", "/api/goal"): self._goals.goal,
             ("POST", "/api/upload"): files.upload,
             ("GET", "/api/file/raw"): files.download,
             ("GET", "/api/sessions/events"): channels.session_list,
@@ -75,6 +97,7 @@ class Routes:
             ("GET", "/api/updates/check"): self._updates,
         }
         silent = ("/api/sessions/gateway/stream", "/api/kanban/events/stream", "/api/terminal/output")
+        table |= {("POST", path): route for path, route in self._history.routes().items()}
         table |= {("GET", path): channels.silence for path in silent}
         if self._world.habits.session_channel:
             table["GET", "/api/session/stream"] = channels.session
@@ -116,7 +139,7 @@ class Routes:
         if request.method != "GET" and request.path != "/api/upload" and request.length > MAX_BODY:
             exchange.keep_alive = False
             return error_answer(f"Request body too large ({request.length} bytes, max {MAX_BODY})", 413)
-        route = self._table.get((request.method, request.path))
+        route = self._table.get((request.method, request.path)) or self._route_by_pattern(request)
         if route:
             return await route(exchange)
         if request.method == "GET" and request.path.startswith("/static/"):
@@ -124,6 +147,11 @@ class Routes:
         if request.method != "GET":
             await exchange.body()
         return error_answer("not found", 404)
+
+    def _route_by_pattern(self, request: Request) -> Route | None:
+        named = re.fullmatch(r"/api/sessions/[^/]+/events", request.path)
+        known = self._world.habits.session_channel and request.method == "GET"
+        return self._channels.session_turns if named and known else None
 
     async def _preflight(self, exchange: Exchange) -> None:
         habits, request = self._world.habits, exchange.request

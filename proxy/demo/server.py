@@ -7,13 +7,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from proxy.demo.access import Access
+from proxy.demo.asides import Asides
 from proxy.demo.chat import Chat
 from proxy.demo.files import MEBIBYTE, Files
-from proxy.demo.habits import RELEASES, CancelOrder, Faults, Pace
+from proxy.demo.goals import Goals
+from proxy.demo.habits import RELEASES, CancelOrder, Faults, Mode, Pace
+from proxy.demo.history import History
 from proxy.demo.ledger import Ledger
 from proxy.demo.listener import Listener
 from proxy.demo.routes import Routes
 from proxy.demo.sse import SseWriter
+from proxy.demo.stopping import Stopping
+from proxy.demo.turns import Turns
 from proxy.demo.world import World
 
 DEFAULT_PACE = Pace()
@@ -29,10 +34,11 @@ class Backend:
         heartbeat: Seconds between two comments on a silent SSE stream.
         pace: How fast the model and the unwinding worker are.
         order: Which of a cancel's event and answer leaves first (F5).
-        seed: Of the generator behind ``CancelOrder.EITHER``.
+        seed: Of the generators behind ``CancelOrder.EITHER`` and a turn's own times.
         max_upload: Bytes above which an upload is answered 413.
         idle_timeout: Seconds after which a silent connection is closed.
         clock: Seconds since the epoch: what is reported, and the limit on logins.
+        mode: Where turns run: ``local``, ``gateway`` or ``runner`` (F19, F20).
 
     Attributes:
         ledger: What the backend saw.
@@ -40,7 +46,7 @@ class Backend:
         guarded: The proxy's URL for the page, ``None`` without one.
 
     Raises:
-        ValueError: there is no such release.
+        ValueError: there is no such release, or no such mode.
     """
 
     def __init__(  # noqa: PLR0913  each is one knob of a test, and all have defaults
@@ -56,18 +62,23 @@ class Backend:
         max_upload: int = 20 * MEBIBYTE,
         idle_timeout: float = 30.0,
         clock: Callable[[], float] = time.time,
+        mode: str = "local",
     ) -> None:
         if release not in RELEASES:
             raise ValueError(f"unknown release {release!r}: choose one of {', '.join(RELEASES)}")
         habits = RELEASES[release]
         self.ledger = Ledger()
-        self.world = World(habits, pace, clock)
+        self.world = World(habits, pace, clock, Mode(mode))
         self.guarded: str | None = None
-        self._chat = Chat(self.world, self._spawn, order, seed)
+        self._turns = Turns(self.world, self.ledger, self._spawn, seed)
         self._routes = Routes(
             self,
             access=Access(password, habits, clock),
-            chat=self._chat,
+            chat=Chat(self.world, self._turns),
+            asides=Asides(self.world, self._turns),
+            goals=Goals(self.world, self._turns),
+            history=History(self.world, self.ledger, self._turns),
+            stopping=Stopping(self.world, self._spawn, order, seed),
             files=Files(self.world, max_upload),
             sse=SseWriter(self.world, heartbeat),
         )
@@ -128,6 +139,7 @@ class Backend:
             task.cancel()
         ends = await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        self.ledger.model_lost()
         await self._server.wait_closed()
         self._server = None
         failures = [end for end in ends if isinstance(end, Exception)]
@@ -159,7 +171,7 @@ class Backend:
             KeyError: there is no such session.
             RuntimeError: the session is not free.
         """
-        return self._chat.run_unasked(self.world.sessions[session_id], message).stream_id
+        return self._turns.run_unasked(self.world.sessions[session_id], message).stream_id
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

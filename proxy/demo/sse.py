@@ -1,11 +1,12 @@
 """Writing SSE responses: a turn's stream, live or from its journal, and the long-lived others."""
 
+import asyncio
 from typing import NoReturn
 
 from proxy.demo.exchange import Exchange
 from proxy.demo.habits import Faults, Release
 from proxy.demo.responses import error_answer
-from proxy.demo.sessions import Turn
+from proxy.demo.sessions import Session, Turn
 from proxy.demo.streams import Frame, Stream, Subscriber, Topic, render_frame, sequence_of
 from proxy.demo.wire import Request
 from proxy.demo.world import World
@@ -25,7 +26,7 @@ class SseWriter:
     async def chat(self, exchange: Exchange) -> None:
         """``GET /api/chat/stream``: live if it still can be, else from the journal, else 404."""
         stream_id = exchange.request.query("stream_id")
-        turn, stream = self._world.streams.get(stream_id), self._world.journals.get(stream_id)
+        turn, stream = self._world.audible(stream_id), self._world.journals.get(stream_id)
         if stream is None:
             await exchange.answer(error_answer("stream not found", 404))
         elif turn is None:
@@ -54,9 +55,11 @@ class SseWriter:
             stream.channel.unsubscribe(subscriber)
 
     async def _catch_up(self, exchange: Exchange, stream: Stream) -> int:
-        """F12: what the journal has after the cursor; the last number that it sent."""
+        """F12: what the journal has after the cursor; the last number that it sent. A runner sends all (F20)."""
         after = cursor(exchange.request, stream, self._habits)
-        if after is None or not self._habits.resumes:
+        if stream.stream_id in self._world.remote:
+            after = after or 0
+        elif after is None or not self._habits.resumes:
             return 0
         newest = stream.last_seq
         for frame in stream.replay(0 if after > newest else after, newest):
@@ -77,6 +80,18 @@ class SseWriter:
             tokens += frame.event == "token"
             if frame.event in self._habits.closing_events or self._cut(tokens):
                 return
+
+    async def session_turns(self, exchange: Exchange, session: Session) -> None:
+        """``GET /api/sessions/ID/events``: keepalives until a turn runs, and then that turn to its end (F21)."""
+        await exchange.open_sse(closing=False)
+        while (turn := self._world.streams.get(session.active_stream_id or "")) is None:
+            await self._comment(exchange, "keepalive")
+            await asyncio.sleep(self._heartbeat)
+        subscriber = turn.stream.channel.subscribe()
+        try:
+            await self._relay_live(exchange, turn.stream, subscriber, 0)
+        finally:
+            turn.stream.channel.unsubscribe(subscriber)
 
     def _cut(self, tokens: int) -> bool:
         faults: Faults = self._world.faults

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from proxy.demo import RELEASES, Backend, Faults, Pace
+from proxy.demo.ledger import ModelRequest
 
 PATIENCE = 5.0
 FAST = Pace(token=0.01, first_token=0.02, unwind=0.02, spoil=0.5, gap=0.005)
@@ -219,6 +220,9 @@ class Client:
     async def stream(self, stream_id: str, more: str = "", **headers: str) -> Subscription:
         return await self.subscribe(f"/api/chat/stream?stream_id={stream_id}{more}", **headers)
 
+    async def steer(self, session_id: str, text: str) -> Any:
+        return (await self.post("/api/chat/steer", {"session_id": session_id, "text": text})).json
+
     async def cancel(self, stream_id: str) -> Any:
         return (await self.get(f"/api/chat/cancel?stream_id={stream_id}")).json["cancelled"]
 
@@ -259,6 +263,18 @@ class Stage:
     def unhang(self) -> None:
         """Lets it unwind."""
         self.backend.faults = replace(self.backend.faults, hang=False)
+
+    async def asked(self, stream_id: str, times: int = 1) -> ModelRequest:
+        """The turn's newest request to the model, once there are so many."""
+        ledger = self.backend.ledger
+        await ledger.until(lambda: len(ledger.model_requests_of(stream_id)) >= times)
+        return ledger.model_requests_of(stream_id)[-1]
+
+    async def answered(self, stream_id: str, times: int = 1) -> ModelRequest:
+        """The same, once the model's work on it has ended."""
+        request = await self.asked(stream_id, times)
+        await self.backend.ledger.until(lambda: request.end is not None)
+        return request
 
 
 Play = Callable[..., Awaitable[Stage]]

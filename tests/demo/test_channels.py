@@ -42,3 +42,24 @@ async def test_updates_are_simulated_for_loopback(play: Play) -> None:
     """F9."""
     client = (await play()).client
     assert (await client.get("/api/updates/check?simulate=1")).json["webui"]["behind"] == 3
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream", "*/*"])
+async def test_a_sessions_events_are_a_stream_whatever_is_accepted(play: Play, accept: str) -> None:
+    """F21."""
+    client = (await play(heartbeat=0.05)).client
+    session_id = await client.session()
+    events = await client.subscribe(f"/api/sessions/{session_id}/events", Accept=accept)
+    assert events.head.header("Content-Type") == "text/event-stream; charset=utf-8"
+    await events.until(": keepalive")
+    await client.start(session_id, "n=4 d=0.05 tag=A")
+    await events.until("stream_end")
+    assert events.text.split()[-1] == "A3"
+
+
+async def test_a_sessions_events_exist_on_v0_52_and_for_known_sessions(play: Play) -> None:
+    old = (await play("v0.51.265")).client
+    assert (await old.get(f"/api/sessions/{await old.session()}/events")).status == 404
+    new = (await play()).client
+    assert (await new.get("/api/sessions/nope/events")).json == {"error": "Session not found"}
+    assert (await new.post(f"/api/sessions/{await new.session()}/events")).status == 404

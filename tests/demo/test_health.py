@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from proxy.demo import Faults
 
 if TYPE_CHECKING:
@@ -50,3 +52,48 @@ async def test_idle_and_busy_are_told_apart(play: Play) -> None:
 async def test_health_may_be_unreadable(play: Play) -> None:
     client = (await play(faults=Faults(health_status=503))).client
     assert (await client.get("/health")).status == 503
+
+
+async def test_a_run_begins_a_little_after_its_start_was_taken_up(play: Play, release: str) -> None:
+    """F15: what tells whose run it is, where it has no name."""
+    client = (await play(release)).client
+    body = {"session_id": await client.session(), "message": LONG}
+    started = (await client.post("/api/chat/start", body)).json
+    (run,) = (await client.health())["runs"]
+    assert 0.04 <= run["started_at"] - started["pending_started_at"] <= 0.17
+
+
+async def test_a_cancelled_run_is_described_as_recorded(play: Play, release: str) -> None:
+    """F3, F15: these fields and no others."""
+    stage = await play(release)
+    stage.hang()
+    client = stage.client
+    stream_id = await client.start(await client.session(), LONG)
+    await client.cancel(stream_id)
+    (run,) = (await client.health())["runs"]
+    always = {"started_at", "phase", "model", "provider", "ephemeral", "age_seconds"}
+    differs = {"cancelled_at"} if release == LATER else {"session_id", "stream_id", "workspace"}
+    assert set(run) == always | differs
+
+
+@pytest.mark.parametrize("phase", ["running", "finalizing"])
+async def test_the_phase_of_a_cancelled_run_may_be_overwritten(play: Play, phase: str) -> None:
+    """F15: ``cancelled_at`` tells more."""
+    client = (await play(faults=Faults(hang=True, phase_after_cancel=phase))).client
+    stream_id = await client.start(await client.session(), LONG)
+    await client.cancel(stream_id)
+    (run,) = (await client.health())["runs"]
+    assert run["phase"] == phase
+    assert "cancelled_at" in run
+
+
+async def test_every_further_cancel_is_dated_anew(play: Play) -> None:
+    stage = await play()
+    stage.hang()
+    client = stage.client
+    stream_id = await client.start(await client.session(), LONG)
+    dates = []
+    for _ in range(2):
+        await client.cancel(stream_id)
+        dates.append((await client.health())["runs"][0]["cancelled_at"])
+    assert dates[1] > dates[0]

@@ -66,7 +66,7 @@ async def test_a_failure_of_its_own_is_reported_at_its_close(monkeypatch: pytest
     async def fail(*_args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("proxy.demo.chat.Worker.run", fail)
+    monkeypatch.setattr("proxy.demo.turns.Worker.run", fail)
     backend = Backend()
     await backend.start()
     session = backend.world.new_session()
