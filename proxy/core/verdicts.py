@@ -1,6 +1,5 @@
 """What to do with a cancel, a start or a relay, given what is believed. Pure judgements; nothing changes here."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -78,22 +77,21 @@ class StartVerdict(Enum):
 
 def judge_start(record: SessionRecord) -> StartVerdict:
     """HOLD while the session has a cancelled stream that has not settled as far as a start is concerned (P3)."""
-    held = any(cancel.holds_starts for cancel in _under_way(record))
+    held = any(cancel.holds_starts for cancel in _cancels_under_way(record))
     return StartVerdict.HOLD if held else StartVerdict.FORWARD
 
 
 def judge_change(record: SessionRecord) -> StartVerdict:
     """HOLD a change of the transcript while a cancelled worker may still undo it (F17: it writes late)."""
-    held = any(cancel.missing for cancel in _under_way(record))
+    held = any(cancel.missing for cancel in _cancels_under_way(record))
     return StartVerdict.HOLD if held else StartVerdict.FORWARD
 
 
-def _under_way(record: SessionRecord) -> Iterator[Cancel]:
-    for stream in record.streams:
-        if stream.state is StreamState.CANCEL_SENT:
-            yield from stream.sent
-        elif stream.state is StreamState.SETTLING and stream.cancel is not None:
-            yield stream.cancel
+def _cancels_under_way(record: SessionRecord) -> tuple[Cancel, ...]:
+    """The cancels that were sent, or accepted, and are not over."""
+    sent = [cancel for s in record.streams if s.state is StreamState.CANCEL_SENT for cancel in s.sent]
+    settling = [s.cancel for s in record.streams if s.state is StreamState.SETTLING and s.cancel is not None]
+    return (*sent, *settling)
 
 
 class ConflictVerdict(Enum):

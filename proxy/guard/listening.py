@@ -67,7 +67,7 @@ class Listening:
         with suppress(ProxyError, TimeoutError):
             async with asyncio.timeout_at(deadline):
                 first = saved = await self._saved_at(session_id, caller)
-                while saved is not None and saved == first and saved <= own_until:  # noqa: ASYNC110 - it is asked for
+                while saved is not None and saved == first and saved <= own_until:
                     await asyncio.sleep(_INTERVAL)
                     saved = await self._saved_at(session_id, caller)
 

@@ -31,8 +31,8 @@ _GROWTH = 1.5
 _FIRST_PATIENCE = 1.0
 _LEAST_PATIENCE, _MOST_PATIENCE = 0.6, 3.0
 _REMEMBERED = 8
-"""Seconds that a worker is given to unwind before its cancel is repeated: twice what the latest took. An agent looks for
-a cancel every 0.3 s, and a repetition that meets a worker on its way out spoils the session's next turn (F23)."""
+"""Seconds that a worker is given to unwind before its cancel is repeated: twice what the latest took. An agent looks
+for a cancel every 0.3 s, and a repetition that meets a worker on its way out spoils the session's next turn (F23)."""
 
 _SPACING = 0.01
 """Seconds between two repetitions, of whatever streams: all that settle share this rate."""

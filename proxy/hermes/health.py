@@ -120,8 +120,8 @@ class Runs:
         """What this says of a cancelled turn's worker, if it was asked for after the cancel.
 
         A run that may be the turn's or another's counts as the turn's. Where the backend marks cancelled runs, which
-        `marked` says, another turn's run that nobody cancelled is told apart by that. A gateway's run takes no slot: the
-        next start is accepted beside it, or refused by the backend itself (F19).
+        `marked` says, another turn's run that nobody cancelled is told apart by that. A gateway's run takes no slot:
+        the next start is accepted beside it, or refused by the backend itself (F19).
         """
         mine = [run for run in self.runs if run.may_be(turn, marked=marked)]
         if not mine:
