@@ -15,6 +15,7 @@ from proxy.guard.ownership import Ownership
 from proxy.guard.relay import RelayGuard
 from proxy.guard.reporting import Report, failing_open
 from proxy.guard.start import StartGuard
+from proxy.guard.steer import SteerGuard
 from proxy.hermes import answers
 from proxy.hermes.contract import (
     Call,
@@ -26,6 +27,7 @@ from proxy.hermes.contract import (
     SessionChannel,
     Start,
     Status,
+    Steer,
     classify,
 )
 from proxy.http.errors import BackendUnreachableError
@@ -48,8 +50,9 @@ class Handler:
         health: Told whether the backend answers.
         cancels: Judges cancels.
         starts: Judges starts.
+        steers: Judges steers.
         relays: Opens event streams.
-        live: Says how large a start's body may be to be held.
+        live: Says how large the body of a start or a steer may be to be held.
         report: Told of internal errors.
     """
 
@@ -58,6 +61,7 @@ class Handler:
     health: BackendHealth
     cancels: CancelGuard
     starts: StartGuard
+    steers: SteerGuard
     relays: RelayGuard
     live: Live
     report: Report
@@ -85,12 +89,16 @@ class Handler:
             return classify(request.method, request.target.decode("latin-1"), accept)
         return Other()
 
-    def _carry_out(self, request: Request, call: Call) -> Awaitable[web.StreamResponse]:
+    def _carry_out(  # noqa: PLR0911 - one for each call
+        self, request: Request, call: Call
+    ) -> Awaitable[web.StreamResponse]:
         match call:
             case Cancel(stream_id=stream_id) if stream_id:
                 return self._cancel(request, stream_id)
             case Start(takes_turn=takes_turn):
                 return self._start(request, takes_turn=takes_turn)
+            case Steer():
+                return self._steer(request)
             case OpenStream() | SessionChannel() | EventStream():
                 return self.relays.relay(request, call)
             case Status(stream_id=stream_id):
@@ -116,6 +124,15 @@ class Handler:
             if isinstance(held, bytes):
                 return await _reply(request, await self.starts.answer(request.head(), held, takes_turn=takes_turn))
             return await _reply(request, await self.starts.answer_large(request.head(), held))
+
+    async def _steer(self, request: Request) -> web.StreamResponse:
+        body = request.body()
+        if body is None:
+            return await forward(request, self.upstream, Lane.CONTROL)
+        held = await _hold(body, self.live.now.start_body_limit)
+        if isinstance(held, bytes):
+            return await _reply(request, await self.steers.answer(request.head(), held))
+        return await _reply(request, await self.steers.answer_large(request.head(), held))
 
     async def _status(self, request: Request, stream_id: str) -> web.StreamResponse:
         async def read(status: int, body: bytes, asked: float) -> None:
