@@ -26,6 +26,8 @@ from proxy.guard.reporting import Report, unheard
 from proxy.guard.sending import Sending
 from proxy.guard.spool import Spool
 from proxy.guard.start import StartGuard
+from proxy.guard.steer import SteerGuard
+from proxy.guard.steers import Steers
 from proxy.guard.stopping import Stopping
 from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
@@ -120,6 +122,7 @@ def compose(  # noqa: PLR0913 - what it is put together from
     ownership.on(PursueStop, stopping.pursue)
     ownership.on(Settled, settled)
     starts = StartGuard(backend, ownership, apart=apart, tasks=tasks, live=live, report=report)
+    steers = Steers(report)
     drain = Drain(backend, ownership, relays, starts, tasks, timeout=settings.drain.timeout, notice=notice)
     handler = Handler(
         upstream,
@@ -128,7 +131,8 @@ def compose(  # noqa: PLR0913 - what it is put together from
         cancels,
         starts,
         ChangeGuard(upstream, ownership, starts.order, live, report),
-        RelayGuard(upstream, ownership, relays, live, report=report),
+        SteerGuard(backend, ownership, steers, tasks, report=report),
+        RelayGuard(upstream, ownership, relays, steers, live, report=report),
         Spool(live, report),
         report,
     )

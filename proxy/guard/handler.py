@@ -17,6 +17,7 @@ from proxy.guard.relay import RelayGuard
 from proxy.guard.reporting import Report, failing_open
 from proxy.guard.spool import Spool, in_memory
 from proxy.guard.start import StartGuard
+from proxy.guard.steer import SteerGuard
 from proxy.hermes import answers
 from proxy.hermes.contract import (
     Call,
@@ -29,6 +30,7 @@ from proxy.hermes.contract import (
     SessionChannel,
     Start,
     Status,
+    Steer,
     classify,
     kicks_off,
 )
@@ -44,6 +46,9 @@ from proxy.http.upstream import Upstream
 _LONGEST_GOAL = 1 << 16
 """Bytes of a goal's body in which its words are looked for; whatever is longer sets a goal."""
 
+_LONGEST_STEER = 1 << 20
+"""Bytes of a steer's body that are held; whatever is longer passes unremembered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Handler:
@@ -56,6 +61,7 @@ class Handler:
         cancels: Judges cancels.
         starts: Judges starts.
         changes: Judges changes of a session.
+        steers: Judges steers.
         relays: Opens event streams.
         spool: Has the bodies of starts and changes arrive whole.
         report: Told of internal errors.
@@ -67,6 +73,7 @@ class Handler:
     cancels: CancelGuard
     starts: StartGuard
     changes: ChangeGuard
+    steers: SteerGuard
     relays: RelayGuard
     spool: Spool
     report: Report
@@ -94,12 +101,16 @@ class Handler:
             return classify(request.method, request.target.decode("latin-1"), accept)
         return Other()
 
-    def _carry_out(self, request: Request, call: Call) -> Awaitable[web.StreamResponse]:
+    def _carry_out(  # noqa: PLR0911 - one for each call
+        self, request: Request, call: Call
+    ) -> Awaitable[web.StreamResponse]:
         match call:
             case Cancel(stream_id=stream_id) if stream_id:
                 return self._cancel(request, stream_id)
             case Start() | Change():
                 return self._let_in(request, call)
+            case Steer():
+                return self._steer(request)
             case OpenStream() | SessionChannel() | EventStream():
                 return self.relays.relay(request, call)
             case Status(stream_id=stream_id):
@@ -162,6 +173,15 @@ class Handler:
                 if isinstance(whole, Body):
                     return await self.changes.answer_large(request, whole)
                 return await self.changes.answer(request, change, whole)
+
+    async def _steer(self, request: Request) -> web.StreamResponse:
+        body = request.body()
+        if body is None:
+            return await forward(request, self.upstream, Lane.CONTROL)
+        held = await in_memory(body, _LONGEST_STEER)
+        if isinstance(held, bytes):
+            return await _reply(request, await self.steers.answer(request.head(), held))
+        return await _reply(request, await self.steers.answer_large(request.head(), held))
 
     async def _status(self, request: Request, stream_id: str) -> web.StreamResponse:
         async def read(status: int, body: bytes, asked: float) -> None:

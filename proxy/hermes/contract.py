@@ -1,5 +1,6 @@
 """Which of Hermes' calls a request is, read as Hermes itself reads it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlparse
@@ -8,6 +9,7 @@ from proxy.hermes.fields import read_object, text
 
 START_PATH = "/api/chat/start"
 CANCEL_PATH = "/api/chat/cancel"
+STEER_PATH = "/api/chat/steer"
 STREAM_PATH = "/api/chat/stream"
 STATUS_PATH = "/api/chat/stream/status"
 SESSION_PATH = "/api/session"
@@ -85,6 +87,11 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Steer:
+    """`POST /api/chat/steer`: a text for the agent of the turn that runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenStream:
     """`GET /api/chat/stream`: one browser's subscription to one turn."""
 
@@ -120,7 +127,7 @@ class Other:
     """A call that says nothing about streams."""
 
 
-Call = Cancel | Start | Change | OpenStream | Status | SessionChannel | Health | EventStream | Other
+Call = Cancel | Start | Change | Steer | OpenStream | Status | SessionChannel | Health | EventStream | Other
 
 
 def classify(method: str, target: str, accept: str = "") -> Call:
@@ -160,6 +167,8 @@ def _classify_post(path: str) -> Call:
         return Start(takes_turn=True, is_goal=path == GOAL_PATH)
     if path in CHANGE_PATHS:
         return Change(path)
+    if path == STEER_PATH:
+        return Steer()
     return Start(takes_turn=False) if path in SIDE_PATHS else Other()
 
 
@@ -195,3 +204,23 @@ def kicks_off(body: bytes) -> bool:
     fields = read_object(body)
     words = str(fields.get("args") or fields.get("text") or "")
     return words.strip().lower() not in _NO_KICKOFF
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What a steer's body says: a session, and a text, without the space around it, which the agent drops."""
+
+    session_id: str
+    text: str
+
+
+def read_steering(body: bytes) -> Steering | None:
+    """A steer's JSON body, or None where Hermes would refuse it, or read something else than a text."""
+    fields = read_object(body)
+    session_id, said = (text(fields, "session_id") or "").strip(), (text(fields, "text") or "").strip()
+    return Steering(session_id, said) if session_id and said else None
+
+
+def steer_without_text(session_id: str) -> bytes:
+    """The body of a steer that steers nothing: Hermes refuses it, though only to those whom it knows (P9)."""
+    return json.dumps({"session_id": session_id, "text": ""}).encode()

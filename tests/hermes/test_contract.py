@@ -17,9 +17,13 @@ from proxy.hermes.contract import (
     SessionChannel,
     Start,
     Status,
+    Steer,
+    Steering,
     classify,
     kicks_off,
+    read_steering,
     session_of_start,
+    steer_without_text,
 )
 
 CANCEL = "/api/chat/cancel"
@@ -78,7 +82,7 @@ def test_posts_that_start_a_side_stream(path: str) -> None:
     assert classify("POST", path) == Start(takes_turn=False)
 
 
-@pytest.mark.parametrize("path", ["/api/chat/steer", "/api/chat/start/", "/API/chat/start", CANCEL, "/health"])
+@pytest.mark.parametrize("path", ["/api/chat/steer/", "/api/chat/start/", "/API/chat/start", CANCEL, "/health"])
 def test_posts_that_start_nothing(path: str) -> None:
     assert classify("POST", path) == Other()
 
@@ -88,6 +92,12 @@ def test_posts_that_start_nothing(path: str) -> None:
 )
 def test_other_spellings_of_a_start(target: str) -> None:
     assert classify("POST", target) == Start(takes_turn=True)
+
+
+@pytest.mark.parametrize("target", ["/api/chat/steer", "//api/chat/steer", "/api/chat/steer?x=1"])
+def test_a_steer(target: str) -> None:
+    assert classify("POST", target) == Steer()
+    assert classify("GET", target) == Other()
 
 
 @pytest.mark.parametrize("path", sorted(EVENT_STREAM_PATHS))
@@ -264,3 +274,31 @@ def test_words_that_may_begin_a_turn(fields: dict[str, object]) -> None:
 @pytest.mark.parametrize("body", [b"", b"no json", b"[]"])
 def test_a_goal_that_says_nothing_begins_no_turn(body: bytes) -> None:
     assert not kicks_off(body)
+
+
+def test_what_a_steer_says() -> None:
+    """Hermes drops the space around both."""
+    assert read_steering(b'{"session_id": " s ", "text": " go\\nleft\\n"}') == Steering("s", "go\nleft")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        DEEP,
+        b'{"session_id": "s"}',
+        b'{"text": "left"}',
+        b'{"session_id": " ", "text": "left"}',
+        b'{"session_id": "s", "text": " "}',
+        b'{"session_id": "s", "text": 7}',
+        b'{"session_id": ["s"], "text": "left"}',
+    ],
+    ids=lambda body: repr(body[:40]),
+)
+def test_what_is_no_steer(body: bytes) -> None:
+    assert read_steering(body) is None
+
+
+def test_a_steer_without_a_text_names_its_session() -> None:
+    assert json.loads(steer_without_text("“s”")) == {"session_id": "“s”", "text": ""}
