@@ -94,18 +94,19 @@ def compose(  # noqa: PLR0913 - what it is put together from
     listening = Listening(backend, ownership)
     apart = Turns()
     stopping = Stopping(backend, ownership, relays, health=health, apart=apart, tasks=tasks, live=live, report=report)
+    evidence = Evidence(backend, ownership, health, live)
     sending = Sending(
         backend,
         ownership,
         relays,
         listening=listening,
         stopping=stopping,
-        evidence=Evidence(backend, ownership, health, live),
+        evidence=evidence,
         tasks=tasks,
         live=live,
         report=report,
     )
-    cancels = CancelGuard(backend, ownership, sending, stopping, report=report)
+    cancels = CancelGuard(backend, ownership, sending=sending, stopping=stopping, evidence=evidence, report=report)
 
     def settled(effect: Settled) -> None:
         sending.forget(effect.cancel.cancel_id)

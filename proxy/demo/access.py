@@ -106,6 +106,11 @@ class Access:
         self._failures.pop(peer, None)
         return terse_answer({"ok": True}, 200, self._new_cookie())
 
+    def logout(self, request: Request) -> Answer:
+        """``POST /api/auth/logout``: the caller's cookie is good for nothing from now on."""
+        self._logins.pop(self._token(request), None)
+        return terse_answer({"ok": True}, 200)
+
     def _recent_failures(self, peer: str) -> list[float]:
         since = self._clock() - LOGIN_WINDOW
         self._failures[peer] = [at for at in self._failures.get(peer, []) if at > since]

@@ -75,6 +75,7 @@ class Routes:
             ("GET", "/health"): self._health,
             ("GET", "/api/auth/status"): self._auth_status,
             ("POST", "/api/auth/login"): self._login,
+            ("POST", "/api/auth/logout"): self._logout,
             ("POST", "/api/onboarding/probe"): self._try_provider,
             ("POST", "/api/session/new"): chat.new_session,
             ("GET", "/api/session"): chat.show_session,
@@ -186,6 +187,10 @@ class Routes:
     async def _login(self, exchange: Exchange) -> Answer:
         body = await exchange.json_body()
         return self._access.login(body.get("password", ""), exchange.peer)
+
+    async def _logout(self, exchange: Exchange) -> Answer:
+        await exchange.body()
+        return self._access.logout(exchange.request)
 
     async def _try_provider(self, exchange: Exchange) -> Answer:
         await exchange.body()

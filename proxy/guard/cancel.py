@@ -8,6 +8,7 @@ from proxy.core.observations import CancelSent, StatusSeen
 from proxy.core.records import Ending
 from proxy.core.verdicts import CancelVerdict, Coalesce, Forward, Repeat, Stale
 from proxy.guard.backend import Backend
+from proxy.guard.evidence import Evidence
 from proxy.guard.label import Judged, fingerprint
 from proxy.guard.ownership import Ownership
 from proxy.guard.reporting import Report, failing_open
@@ -34,16 +35,25 @@ class CancelGuard:
         ownership: Asked for verdicts.
         sending: Sends what goes to the backend.
         stopping: Goes on with what was accepted.
+        evidence: Finds out whether a superseded turn's worker is gone.
         report: Told of verdicts and answers.
     """
 
-    def __init__(
-        self, backend: Backend, ownership: Ownership, sending: Sending, stopping: Stopping, *, report: Report
+    def __init__(  # noqa: PLR0913 - each is a part of its own
+        self,
+        backend: Backend,
+        ownership: Ownership,
+        *,
+        sending: Sending,
+        stopping: Stopping,
+        evidence: Evidence,
+        report: Report,
     ) -> None:
         self._backend = backend
         self._ownership = ownership
         self._sending = sending
         self._stopping = stopping
+        self._evidence = evidence
         self._report = report
 
     async def answer(self, head: RequestHead, stream_id: str) -> Judged:
@@ -115,7 +125,7 @@ class CancelGuard:
             return None
         await first.is_over.wait()
         judged = first.answer.result() if first.is_accepted and first.answer.done() else None
-        return _shared(judged, "coalesced") if judged else None
+        return shared_answer(judged, "coalesced") if judged else None
 
     async def _repeat(self, head: RequestHead, stream_id: str, cancel_id: str, verdict: Repeat) -> Judged:
         """The accepted answer again, or the backend's own to a repetition (P11); either way it knows the caller (P9).
@@ -153,7 +163,8 @@ class CancelGuard:
             await self._ownership.observe(StatusSeen(now, asked, stream_id, status.active, status.ending))
             if status.active:
                 return None
-        if not stale.proven and (status is None or status.ending is None):
+        is_ended = stale.proven or (status is not None and status.ending is not None)
+        if not is_ended and not await self._evidence.of_silence(stream_id):
             return await self._go_all_the_same(head, stream_id, cancel_id)
         reason = stale.reason
         if reason is Ending.UNKNOWN:
@@ -168,7 +179,7 @@ class CancelGuard:
         return await self._sending.send(head, stream_id, cancel_id)
 
 
-def _shared(judged: Judged, verdict: str) -> Judged:
+def shared_answer(judged: Judged, verdict: str) -> Judged:
     """An accepted cancel's answer for its duplicates: status and body, and no field that is one caller's own."""
     answer = replace(judged.answer, headers=only(judged.answer.headers, _SHARED_FIELDS))
     return replace(judged, answer=answer, verdict=verdict)

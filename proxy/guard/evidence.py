@@ -51,6 +51,11 @@ class Evidence:
                 return await self._weigh(stream, await self._ask_status(head, stream_id))
         return Proof(is_gone=False)
 
+    async def of_silence(self, stream_id: str) -> bool:
+        """Whether the worker of a superseded stream is gone, which its successor's start alone does not prove (F20)."""
+        stream = await self._ownership.stream(stream_id)
+        return stream is not None and stream.hosted is True and not await self._may_be_listed(stream)
+
     async def _ask_status(self, head: RequestHead, stream_id: str) -> StatusAnswer | None:
         answer = await self._backend.ask_status(stream_id, head.headers)
         return read_status(answer.status, answer.body)
@@ -62,14 +67,15 @@ class Evidence:
         has_journal = status is not None and (status.is_open or ending is not None)
         if status is not None and status.active:
             return Proof(is_gone=False)
-        if stream.hosted is False or not (stream.hosted or has_journal) or await self._is_listed(stream):
+        if stream.hosted is False or not (stream.hosted or has_journal):
+            return Proof(is_gone=False, ending=ending)
+        # Where a cancel finds every worker, its refusal tells that there is none (F14).
+        if not self._health.repeats and await self._may_be_listed(stream):
             return Proof(is_gone=False, ending=ending)
         return Proof(is_gone=True, ending=ending or (Ending.LOST if has_journal else None))
 
-    async def _is_listed(self, stream: StreamRecord) -> bool:
-        """Whether its worker may be in `/health`; where a cancel finds every worker, the refusal itself tells (F14)."""
-        if self._health.repeats:
-            return False
+    async def _may_be_listed(self, stream: StreamRecord) -> bool:
+        """Whether its worker may be among those in `/health`."""
         runs = await self._health.reading()
         now = self._ownership.clock()
         turn = Turn(stream.stream_id, stream.stamp, now - (stream.started_at or now))

@@ -96,6 +96,11 @@ class Ownership:
         ending = stream.ending if stream else None
         return None if ending is Ending.UNKNOWN else ending
 
+    async def owner(self, stream_id: str) -> str | None:
+        """The stream that owns the session of that stream now, if one is known."""
+        owner = (await self.session(await self.locate(stream_id))).owner
+        return owner.stream_id if owner else None
+
     async def session(self, session_id: str) -> SessionRecord:
         """What is believed about a session, wherever it was moved to."""
         record = await self._read(session_id)

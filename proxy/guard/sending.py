@@ -173,7 +173,8 @@ class Sending:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._live.now.answer_timeout):
                     await self._let_the_event_win(stream_id)
-        return _with_reason(forwarded, ending)
+        owner = (await self._ownership.owner(stream_id)) if ending is Ending.SUPERSEDED else None
+        return _with_reason(forwarded, ending, owner)
 
     async def _accepted(self, head: RequestHead, stream_id: str, forwarded: Judged, cancel_id: str) -> Judged:
         watched = self._relays.count(stream_id) > 0  # asked first: they may end as soon as they may go on
@@ -209,9 +210,9 @@ class Sending:
                 await self._ownership.identify(stream_id, status.session_id)
 
 
-def _with_reason(judged: Judged, reason: Ending | None) -> Judged:
-    """The backend's answer as `cancelled: false` with the reason, where one is known."""
+def _with_reason(judged: Judged, reason: Ending | None, owner: str | None = None) -> Judged:
+    """The backend's answer as `cancelled: false` with the reason, where one is known, and the stream that took over."""
     if reason is None:
         return judged
-    answer = judged.answer.with_body(answers.refused_cancel(judged.answer.body, reason))
+    answer = judged.answer.with_body(answers.refused_cancel(judged.answer.body, reason, owner))
     return replace(judged, answer=answer, reason=reason)

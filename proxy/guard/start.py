@@ -160,8 +160,9 @@ class StartGuard:
 
     async def _ask(self, head: RequestHead, body: bytes, session_id: str) -> Answer:
         """Asks while no cancel is repeated in this session: the turn that begins may share the stopped one's agent."""
-        record = await self._ownership.session(session_id)
-        async with self._apart.turn(record.session_id, self._ownership.clock() + _APART):
+        with failing_open(self._report, "finding where a session went", session=session_id):
+            session_id = (await self._ownership.session(session_id)).session_id
+        async with self._apart.turn(session_id, self._ownership.clock() + _APART):
             return await self._backend.ask(head, Body.of(body))
 
     async def _is_spurious(self, answer: Answer, session_id: str) -> bool:

@@ -43,7 +43,7 @@ _MOST = 4
 _ANSWERED_WITHIN = 2.0
 """Seconds to wait for the answer to a repetition."""
 
-_GRACE = 0.3
+GRACE = 0.3
 """Seconds that a worker is given where nothing tells of it; three times what unwinding was seen to take."""
 
 
@@ -100,6 +100,7 @@ class Stopping:
     def pursue(self, effect: PursueStop) -> None:
         """Carries out the effect."""
         head = self._heads.pop(effect.cancel.cancel_id, None)
+        self._due[effect.stream_id] = self._ownership.clock() + self._patience
         self._tasks.spawn(self._follow(effect.stream_id, effect.cancel, head), f"stopping {effect.cancel.cancel_id}")
 
     def is_due(self, stream_id: str) -> bool:
@@ -123,6 +124,7 @@ class Stopping:
                 group.create_task(self._stop_worker(stream_id, cancel, head))
             # What is left is the answer, which may still be on its way.
             await asyncio.sleep(self._live.now.answer_timeout)
+        self._due.pop(stream_id, None)
         with failing_open(self._report, "giving up on a cancel", stream=stream_id):
             if await self._is_pursued(stream_id, cancel):
                 await self._ownership.observe(StopTimedOut(self._ownership.clock(), stream_id))
@@ -134,20 +136,16 @@ class Stopping:
     async def _stop_worker(self, stream_id: str, cancel: Cancel, head: RequestHead | None) -> None:
         began = self._ownership.clock()
         pause, patience = _LOOK_PAUSE, self._patience
-        self._due[stream_id] = began + patience
-        try:
-            while (stream := await self._is_pursued(stream_id, cancel)) and not _is_free(stream):
-                refused = None
-                if self._ownership.clock() >= self._due[stream_id] and head is not None:
-                    refused = await self._repeat(stream_id, head)
-                    patience *= _GROWTH
-                    self._due[stream_id] = self._ownership.clock() + patience
-                await self._look(stream, began, refused=refused is False)
-                await asyncio.sleep(pause)
-                if self._ownership.clock() >= began + _LOOK_DENSELY_FOR:
-                    pause = min(_GROWTH * pause, _LONGEST_PAUSE)
-        finally:
-            del self._due[stream_id]
+        while (stream := await self._is_pursued(stream_id, cancel)) and not _is_free(stream):
+            refused = None
+            if head is not None and self.is_due(stream_id):
+                refused = await self._repeat(stream_id, head)
+                patience *= _GROWTH
+                self._due[stream_id] = self._ownership.clock() + patience
+            await self._look(stream, began, refused=refused is False)
+            await asyncio.sleep(pause)
+            if self._ownership.clock() >= began + _LOOK_DENSELY_FOR:
+                pause = min(_GROWTH * pause, _LONGEST_PAUSE)
 
     @property
     def _patience(self) -> float:
@@ -200,7 +198,7 @@ class Stopping:
         runs = await self._health.reading()
         now = self._ownership.clock()
         if runs is None:
-            if now >= began + _GRACE and self._health.repeats is not True:
+            if now >= began + GRACE and self._health.repeats is not True:
                 await self._see(stream.stream_id, Slot.FENCED, SlotFreedBy.HEALTH)
             return
         if refused and runs.includes(stream.stream_id):

@@ -143,9 +143,12 @@ def stale_cancel(stream_id: str, reason: Ending, active_stream_id: str | None) -
     return _dump(fields)
 
 
-def refused_cancel(body: bytes, reason: Ending) -> bytes:
+def refused_cancel(body: bytes, reason: Ending, active_stream_id: str | None = None) -> bytes:
     """The backend's own answer to a cancel, with `cancelled: false` and the reason, else as it was."""
-    return _dump({**read_object(body), "cancelled": False, "reason": reason.value})
+    fields = {**read_object(body), "cancelled": False, "reason": reason.value}
+    if active_stream_id is not None:
+        fields["active_stream_id"] = active_stream_id
+    return _dump(fields)
 
 
 def _dump(fields: dict[str, Any]) -> bytes:

@@ -1,13 +1,12 @@
-"""Asking Hermes in whole answers, and noticing that it is another process than before."""
+"""Asking Hermes in whole answers."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from proxy.guard.backend import Backend, Liveness
+from proxy.guard.backend import Backend
 from proxy.http.errors import AnswerTooLargeError
 from proxy.http.lanes import Lane
 from proxy.http.message import Body, RequestHead
@@ -103,68 +102,12 @@ async def test_health_is_asked_for_in_nobodys_name(upstreams: Upstreams) -> None
     assert (head, lane, how["repeatable"]) == (RequestHead("GET", b"/health"), Lane.CONTROL, True)
 
 
-# -- liveness -------------------------------------------------------------------------------------
-
-
-class Losses:
-    """Keeps since when what ran is lost."""
-
-    def __init__(self) -> None:
-        self.since: list[float] = []
-        self.liveness = Liveness(asyncio.get_running_loop().time, self.lose)
-
-    async def lose(self, since: float) -> None:
-        self.since.append(since)
-
-
 @in_virtual_time
-async def test_a_backend_that_answers_has_lost_nothing() -> None:
-    losses = Losses()
-    for _ in range(3):
-        await losses.liveness.answered()
+async def test_a_session_is_asked_for_without_its_messages_in_the_callers_name(upstreams: Upstreams) -> None:
+    """P9; with its messages it can be megabytes."""
+    await backend(upstreams).ask_session("a&b", ((b"Cookie", b"a=1"), (b"Range", b"bytes=0-1")))
 
-    assert losses.since == []
-
-
-@in_virtual_time
-async def test_a_backend_that_was_away_and_came_back_lost_what_ran_before() -> None:
-    """Once, and since it was last found away: it may have been away and back in between."""
-    losses = Losses()
-    await asyncio.sleep(1)
-    losses.liveness.unreachable()
-    await asyncio.sleep(1)
-    losses.liveness.unreachable()
-    await asyncio.sleep(1)
-    for _ in range(2):
-        await losses.liveness.answered()
-
-    assert losses.since == [2]
-
-
-@in_virtual_time
-async def test_a_backend_that_goes_away_again_loses_again() -> None:
-    losses = Losses()
-    for _ in range(2):
-        await asyncio.sleep(1)
-        losses.liveness.unreachable()
-        await losses.liveness.answered()
-
-    assert losses.since == [1, 2]
-
-
-@in_virtual_time
-async def test_a_process_that_began_later_than_the_one_before_is_another() -> None:
-    losses = Losses()
-    for began in (100.0, 100.0, 250.0, 250.0):
-        await losses.liveness.started(began)
-
-    assert losses.since == [250]
-
-
-@in_virtual_time
-async def test_rounding_is_no_restart() -> None:
-    losses = Losses()
-    for began in (100.0, 100.9, 100.1, 101.0):
-        await losses.liveness.started(began)
-
-    assert losses.since == []
+    head, _, how = upstreams.asked[0]
+    assert (head.method, head.target) == ("GET", b"/api/session?session_id=a%26b&messages=0&resolve_model=0")
+    assert head.headers == ((b"Cookie", b"a=1"),)
+    assert how["repeatable"]

@@ -4,8 +4,12 @@ import asyncio
 
 import pytest
 
+from proxy.config import ClientSettings
 from proxy.demo import CancelOrder, Faults, Pace
-from tests.support.lab import OWNERSHIP, MakeLab
+from proxy.guard.cancel import shared_answer
+from proxy.guard.label import Judged
+from proxy.http.message import Answer
+from tests.support.lab import OWNERSHIP, Lab, MakeLab
 
 
 async def test_an_accepted_cancel_is_answered_true_after_its_event(make_lab: MakeLab, release: str) -> None:
@@ -36,7 +40,7 @@ async def test_a_cancel_without_a_relay_is_answered_at_once(make_lab: MakeLab, r
 
 
 async def test_ten_stops_in_parallel_reach_the_backend_once(make_lab: MakeLab, release: str) -> None:
-    """F4, P1: duplicates share the first answer."""
+    """F4, F23: duplicates share the first answer, and none meets a worker on its way out."""
     lab = await make_lab(release)
     _, stream_id, _ = await lab.browser.turn()
 
@@ -101,7 +105,6 @@ async def test_a_stop_for_the_turn_before_names_the_owner(make_lab: MakeLab, rel
     assert stale.json["cancelled"] is False
     assert stale.json["reason"] == "superseded"
     assert stale.json["active_stream_id"] == new
-    assert old not in lab.backend.ledger.cancels
 
 
 async def test_an_unknown_stream_passes_unchanged(make_lab: MakeLab, release: str) -> None:
@@ -182,18 +185,82 @@ async def test_a_stranger_is_told_nothing(make_lab: MakeLab) -> None:
         assert not stranger.guard
 
 
-async def test_another_user_of_the_backend_is_confirmed_first(make_lab: MakeLab) -> None:
-    """P9: an answer is shared with other credentials only after the backend has answered them."""
-    lab = await make_lab(faults=Faults(hang=True))
+TRUSTING = ClientSettings(trusted_proxies=("127.0.0.0/8",))
+
+
+@pytest.mark.parametrize("field", ["Authorization", "Cookie", "X-Forwarded-User", "X-Vouch-User"])
+async def test_whoever_shows_other_credentials_gets_an_answer_of_their_own(make_lab: MakeLab, field: str) -> None:
+    """P9: an answer is shared only between callers whom nothing tells apart, identity headers included."""
+    lab = await make_lab(faults=Faults(hang=True), client=TRUSTING)
+    _, stream_id, _ = await lab.browser.turn()
+    await lab.browser.cancel(stream_id, headers={field: "one"})
+
+    other = await lab.browser.cancel(stream_id, headers={field: "other"})
+
+    assert (other.json["cancelled"], other.guard["verdict"]) == (True, "forwarded")
+    assert lab.backend.ledger.cancels[stream_id] == 2
+
+
+async def test_a_twin_that_was_refused_is_nobody_elses_answer(make_lab: MakeLab) -> None:
+    """A Stop without a login, pressed in a loop, keeps no Stop of the person's own from Hermes."""
+    lab = await make_lab(password="secret", faults=Faults(answer_delay=0.2))
+    cookie = await _log_in(lab)
+    lab.session.headers["Cookie"] = cookie
+    _, stream_id, _ = await lab.browser.turn()
+    del lab.session.headers["Cookie"]
+    strangers = [asyncio.create_task(lab.browser.cancel(stream_id)) for _ in range(10)]
+    await lab.until_reported("cancel_judged")
+
+    own = await lab.browser.cancel(stream_id, headers={"Cookie": cookie})
+
+    assert (own.status, own.json["cancelled"]) == (200, True)
+    assert {(await stranger).status for stranger in strangers} == {401}
+
+
+async def test_a_cookie_that_was_logged_out_gets_what_the_backend_says(make_lab: MakeLab) -> None:
+    """P9: an accepted answer is given again only to a caller whom the backend still knows."""
+    lab = await make_lab(password="secret", faults=Faults(hang=True))
+    lab.session.headers["Cookie"] = await _log_in(lab)
     _, stream_id, _ = await lab.browser.turn()
     await lab.browser.cancel(stream_id)
+    await lab.browser.call("POST", "/api/auth/logout")
 
-    other = await lab.browser.cancel(stream_id, headers={"Authorization": "Bearer other"})
+    late = await lab.browser.cancel(stream_id)
 
-    assert other.json["cancelled"] is True
-    confirmations = lab.backend.ledger.requests_for("/api/chat/stream/status")
-    assert [("Authorization", "Bearer other") in one.headers for one in confirmations] == [True]
-    assert lab.backend.ledger.cancels[stream_id] == 1
+    assert (late.status, late.json) == (401, {"error": "Authentication required"})
+    assert not late.guard
+
+
+async def test_a_duplicate_is_given_no_cookie_of_the_first(make_lab: MakeLab) -> None:
+    """P9: only the status and the body of an accepted cancel are shared."""
+    answer = Answer(200, b"OK", ((b"Content-Type", b"application/json"), (b"Set-Cookie", b"a=1")), b"{}")
+
+    shared = shared_answer(Judged(answer, "forwarded"), "coalesced")
+
+    assert shared.answer.headers == ((b"Content-Type", b"application/json"),)
+    assert shared.verdict == "coalesced"
+
+
+async def test_a_cancel_that_is_never_answered_absorbs_nobody(make_lab: MakeLab) -> None:
+    """The next Stop is forwarded beside it, within three seconds, and works."""
+    lab = await make_lab("v0.51.265", faults=Faults(unanswered=1, hang=True))
+    _, stream_id, _ = await lab.browser.turn()
+    silent = asyncio.create_task(lab.browser.cancel(stream_id))
+    await lab.backend.ledger.until(lambda: lab.backend.ledger.cancels[stream_id] == 1)
+    asked = asyncio.get_running_loop().time()
+
+    second = await lab.browser.cancel(stream_id)
+
+    assert second.json["cancelled"] is True
+    assert second.at - asked < 3.0
+    assert not silent.done()
+    lab.backend.faults = Faults()
+    await silent
+
+
+async def _log_in(lab: Lab) -> str:
+    login = await lab.browser.call("POST", "/api/auth/login", json={"password": "secret"})
+    return next(value for name, value in login.headers if name == "Set-Cookie").partition(";")[0]
 
 
 @pytest.mark.parametrize("path", ["//api/chat/cancel", "/api/chat/cancel;x", "http://hermes/api/chat/cancel"])
@@ -251,30 +318,63 @@ async def test_an_event_waits_for_an_answer_no_longer_than_the_timeout(make_lab:
     assert answer.json["cancelled"] is True
 
 
-async def test_a_stop_in_a_turns_first_moments_is_not_lost(make_lab: MakeLab, release: str) -> None:
-    """F13: until its agent listens Hermes accepts a cancel and loses it, so it is asked when that is over."""
-    patient = OWNERSHIP.model_copy(update={"cancel_grace": 0.4})
-    pace = Pace(token=0.02, first_token=0.01, unwind=0.05, spoil=0.02, deaf=0.25)
+@pytest.mark.parametrize("deaf", [0.0, 0.3, 1.2])
+async def test_a_stop_in_a_turns_first_moments_is_not_lost(make_lab: MakeLab, release: str, deaf: float) -> None:
+    """F13, F22: until its agent listens Hermes accepts a cancel and loses it, so it is asked when that is over."""
+    patient = OWNERSHIP.model_copy(update={"settle_timeout": 5.0, "stop_timeout": 5.0})
+    pace = Pace(token=0.02, first_token=0.01, unwind=0.05, spoil=0.02, deaf=deaf)
     lab = await make_lab(release, ownership=patient, pace=pace)
-    session_id, first, tab = await lab.browser.turn("n=400 tag=A")
+    session_id = await lab.browser.new_session()
+    first = (await lab.browser.start(session_id, "n=100 tag=A")).json["stream_id"]
+    tab = lab.browser.open(first)
 
     stops = await asyncio.gather(lab.browser.cancel(first), lab.browser.cancel(first))
     started = await lab.browser.start(session_id, "n=2 d=0.005 tag=B")
 
     assert [stop.json["cancelled"] for stop in stops] == [True, True]
     assert lab.backend.ledger.cancels[first] == 1
-    assert tab.endings == ["cancel"]
+    assert (await tab.ended()).endings == ["cancel"]
     assert (await lab.browser.open(started.json["stream_id"]).ended()).text == "B0 B1 "
+    assert {request.end for request in lab.backend.ledger.model_requests_of(first)} <= {"broken off"}
 
 
-async def test_a_turn_that_ends_before_its_early_stop_is_asked_is_left_alone(make_lab: MakeLab, release: str) -> None:
-    """P1: waiting for a turn to listen is no reason to stop what has ended meanwhile."""
-    patient = OWNERSHIP.model_copy(update={"cancel_grace": 1.0})
-    lab = await make_lab(release, ownership=patient)
-    _, stream_id, _ = await lab.browser.turn("n=4 tag=A")
+async def test_a_worker_that_comes_back_is_stopped_again(make_lab: MakeLab) -> None:
+    """P11: an accepted cancel is not believed; the proof is that the worker is gone."""
+    patient = OWNERSHIP.model_copy(update={"settle_timeout": 8.0, "stop_timeout": 8.0})
+    lab = await make_lab("v0.52.262", ownership=patient, faults=Faults(comes_back=True))
+    session_id, first, _ = await lab.browser.turn("n=400 d=0.02 tag=A")
+    await lab.browser.cancel(first)
 
-    stops = await asyncio.gather(lab.browser.cancel(stream_id), lab.browser.cancel(stream_id))
+    started = await lab.browser.start(session_id, "n=2 d=0.005 tag=B")
 
-    assert [stop.json["reason"] for stop in stops] == ["finished", "finished"]
-    assert {stop.guard["verdict"] for stop in stops} == {"stale"}
-    assert not lab.backend.ledger.cancels
+    assert started.status == 200
+    assert not [r for r in lab.backend.ledger.open_model_requests if r.stream_id == first]
+    (receipt,) = lab.reported("cancel_settled")
+    assert (receipt["missing"], receipt["slot_freed_by"]) == ([], "health")
+    assert lab.reported("cancel_repeated")
+
+
+async def test_a_further_stop_is_forwarded_once_the_worker_was_not_seen_gone(make_lab: MakeLab, release: str) -> None:
+    """P11: after the stop timeout it is as if it were the first; it is not called stale."""
+    brief = OWNERSHIP.model_copy(update={"stop_timeout": 0.3, "settle_timeout": 0.3})
+    lab = await make_lab(release, ownership=brief, faults=Faults(hang=True))
+    _, stream_id, _ = await lab.browser.turn()
+    await lab.browser.cancel(stream_id)
+    await lab.until_reported("cancel_settled")
+
+    further = await lab.browser.cancel(stream_id)
+
+    assert further.guard["verdict"] == "forwarded"
+    assert lab.backend.ledger.cancels[stream_id] == 2
+    assert further.json["cancelled"] is (release != "v0.51.195"), "as Hermes says it"
+
+
+async def test_a_further_stop_is_forwarded_after_a_restart_of_the_proxy(make_lab: MakeLab) -> None:
+    """P11: what the proxy does not know, Hermes decides."""
+    lab = await make_lab("v0.52.262", faults=Faults(hang=True))
+    _, stream_id, _ = await lab.direct.turn()
+    await lab.direct.cancel(stream_id)
+
+    further = await lab.browser.cancel(stream_id)
+
+    assert (further.json["cancelled"], further.guard["verdict"]) == (True, "forwarded")

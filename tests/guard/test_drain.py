@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from proxy.core.effects import EndRelays, Settled, WatchSettling
+from proxy.core.effects import EndRelays, PursueStop, Settled
 from proxy.core.observations import CancelAccepted, CancelSent, StreamEnded, TurnStarted
 from proxy.core.records import Ending
 from proxy.guard.drain import INTERVAL, Drain
 from proxy.guard.relays import Relays
 from proxy.guard.start import StartGuard
 from proxy.guard.tasks import Tasks
+from proxy.guard.turns import Turns
 from proxy.http.errors import BackendBrokenError, BackendUnreachableError, DrainingError
 from proxy.http.message import Answer
 from tests.guard.test_relays import Relay
@@ -54,10 +55,10 @@ class Drained:
         self.health = Health()
         self.relays = Relays()
         self.ownership = ownership(self.notes)
-        for effect in (EndRelays, WatchSettling, Settled):
+        for effect in (EndRelays, PursueStop, Settled):
             self.ownership.on(effect, lambda _effect: None)
         backend = cast("Backend", self.health)
-        self.starts = StartGuard(backend, self.ownership, tasks, live(), report=self.notes)
+        self.starts = StartGuard(backend, self.ownership, apart=Turns(), tasks=tasks, live=live(), report=self.notes)
         self.drain = Drain(backend, self.ownership, self.relays, self.starts, tasks, timeout=TIMEOUT, notice=self.notes)
 
     @property
@@ -268,7 +269,7 @@ async def test_the_end_waits_for_a_cancel_under_way() -> None:
         await drained.runs()
         await asyncio.sleep(10)
         await drained.ownership.observe(CancelSent(drained.now, "x", "c-1", "alice"))
-        await drained.ownership.observe(CancelAccepted(drained.now, "x"))
+        await drained.ownership.observe(CancelAccepted(drained.now, "x", "c-1"))
         finishing = asyncio.create_task(drained.finishes_at())
         await asyncio.sleep(3)
         assert not finishing.done()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.core import transitions
-from proxy.guard import handler, ownership, slots, start, watch
+from proxy.guard import handler, health, holding, ownership, start, watch
 from proxy.guard.ownership import Ownership
 from proxy.guard.relays import Relays
 from proxy.hermes import answers, events
@@ -28,14 +28,16 @@ STEPS: list[tuple[Any, str]] = [
     (ownership, "apply"),
     (ownership, "judge_cancel"),
     (start, "judge_start"),
+    (holding, "StartVerdict"),
     (start, "judge_conflict"),
     (start, "session_of_start"),
     (watch, "judge_relay"),
     (answers, "read_start"),
     (answers, "read_cancel"),
     (answers, "read_status"),
-    (answers, "read_server_start"),
-    (slots, "read_runs"),
+    (answers, "read_session"),
+    (health, "read_server_start"),
+    (health, "read_runs"),
     (events, "ending_of"),
     (events, "session_in"),
     (events, "is_terminal"),

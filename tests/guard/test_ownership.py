@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.core.effects import Effect, EndRelays, Settled, WatchSettling
+from proxy.core.effects import Effect, EndRelays, PursueStop, Settled, TransitionError
 from proxy.core.observations import (
     CancelAccepted,
     CancelAnswered,
@@ -19,7 +19,6 @@ from proxy.core.observations import (
     TurnStarted,
 )
 from proxy.core.records import Ending, Slot, StreamState
-from proxy.core.transitions import TransitionError
 from proxy.core.verdicts import Coalesce, Forward, Stale
 from proxy.guard.ownership import is_nameless
 from tests.support.notes import Notes, ownership
@@ -36,7 +35,7 @@ class Believer:
         self.notes = Notes()
         self.effects: list[Effect] = []
         self.ownership: Ownership = ownership(self.notes)
-        for effect in (EndRelays, WatchSettling, Settled):
+        for effect in (EndRelays, PursueStop, Settled):
             self.ownership.on(effect, self.effects.append)
 
     async def starts(self, session_id: str, stream_id: str) -> None:
@@ -87,7 +86,7 @@ async def test_a_conflict_tells_the_owner() -> None:
 async def test_a_stream_seen_before_its_session_is_known_comes_along_with_it() -> None:
     believer = Believer()
     await believer.ownership.observe(CancelSent(0.0, "x", "c-1", "alice"))
-    await believer.ownership.observe(CancelAccepted(0.0, "x"))
+    await believer.ownership.observe(CancelAccepted(0.0, "x", "c-1"))
     assert await believer.ownership.session_of("x") is None
     (nameless,) = await believer.ownership.busy()
     assert is_nameless(nameless.session_id)
@@ -174,11 +173,10 @@ async def test_forward_is_said_once() -> None:
     again = await believer.ownership.judge_cancel("x", "alice", "c-2")
     other = await believer.ownership.judge_cancel("x", "bob", "c-3")
 
-    assert (first, again, other) == (Forward(), Coalesce(shared=True), Coalesce(shared=False))
+    assert (first, again, other) == (Forward(), Coalesce("c-1"), Forward())
     stream = await believer.ownership.stream("x")
     assert stream is not None
-    assert stream.cancel is not None
-    assert stream.cancel.cancel_id == "c-1"
+    assert [cancel.cancel_id for cancel in stream.sent] == ["c-1", "c-3"]
 
 
 @in_virtual_time
@@ -198,14 +196,14 @@ async def test_effects_are_handed_on_in_their_order() -> None:
     await believer.starts("s", "x")
     await believer.ownership.judge_cancel("x", "alice", "c-1")
     for seen in (
-        CancelAccepted(0.0, "x"),
+        CancelAccepted(0.0, "x", "c-1"),
         RelaysEnded(0.0, "x"),
         CancelAnswered(0.0, "x"),
         SlotSeen(0.0, "x", Slot.FREE),
     ):
         await believer.ownership.observe(seen)
 
-    assert [type(effect) for effect in believer.effects] == [WatchSettling, EndRelays, Settled]
+    assert [type(effect) for effect in believer.effects] == [PursueStop, EndRelays, Settled]
 
 
 @in_virtual_time
@@ -221,10 +219,12 @@ async def test_an_effect_that_nobody_carries_out_is_a_mistake() -> None:
 async def test_what_makes_no_sense_raises_and_changes_nothing() -> None:
     believer = Believer()
     await believer.starts("s", "x")
+    await believer.ownership.observe(CancelSent(0.0, "x", "c-1", "alice"))
+    await believer.ownership.observe(CancelAccepted(0.0, "x", "c-1"))
 
     with pytest.raises(TransitionError):
-        await believer.ownership.observe(CancelAccepted(0.0, "x"))
-    assert await believer.state("x") is StreamState.RUNNING
+        await believer.ownership.observe(CancelSent(1.0, "x", "c-2", "alice"))
+    assert await believer.state("x") is StreamState.SETTLING
 
 
 @in_virtual_time
@@ -264,7 +264,8 @@ async def test_every_observation_is_reported_in_json_without_secrets() -> None:
     await believer.ownership.rotate("s", "t")
 
     observed = believer.notes.of("observed")
-    assert {"session": "s", "what": "TurnStarted", "stream_id": "x"} in observed
+    hidden = {"hosted": None, "stamp": None, "took": None}
+    assert {"session": "s", "what": "TurnStarted", "stream_id": "x", **hidden} in observed
     assert {"session": "s", "what": "StreamEnded", "stream_id": "x", "ending": "finished"} in observed
     assert {"session": "s", "what": "SessionRotated", "new_session_id": "t"} in observed
     assert {"session": "t", "what": "StreamsAdopted"} in observed

@@ -55,13 +55,17 @@ async def test_a_restarted_proxy_looks_up_a_stream_that_nobody_watches(make_lab:
 
 
 async def test_a_restarted_backend_has_lost_what_ran(make_lab: MakeLab, release: str) -> None:
-    """Evidence: it was away and came back. A late Stop is told `lost`, and the session is free."""
-    lab = await make_lab(release)
+    """Evidence: its `/health` says that it is another process. A late Stop is told `lost`, and the session is free."""
+    now = [1_000.0]
+    lab = await make_lab(release, clock=lambda: now[0])
+    now[0] += 100.0
+    await lab.browser.call("GET", "/health")
     session_id, first, tab = await lab.browser.turn()
     await lab.backend.close()
     away = await lab.browser.call("GET", f"/api/session?session_id={session_id}")
     await lab.backend.restart()
     await lab.browser.call("GET", "/api/auth/status")
+    await lab.until_observed("BackendRestarted")
 
     answer = await lab.browser.cancel(first)
 

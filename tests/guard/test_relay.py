@@ -180,7 +180,8 @@ async def test_a_turn_announced_on_the_sessions_channel_is_owned(make_lab: MakeL
     stream_id = lab.backend.start_turn(session_id, "n=400 tag=A")
     await channel.until(lambda tab: "server_turn_started" in tab.names)
 
-    assert {"session": session_id, "what": "TurnStarted", "stream_id": stream_id} in lab.reported("observed")
+    (seen,) = [one for one in lab.reported("observed") if one["what"] == "TurnStarted"]
+    assert (seen["session"], seen["stream_id"], seen["hosted"]) == (session_id, stream_id, True)
     second = await lab.browser.start(session_id, "n=2 tag=B")
     assert second.status == 409
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from proxy.config import OwnershipSettings
-from proxy.core.effects import EndRelays, Settled, WatchSettling
-from proxy.core.observations import CancelAccepted, CancelSent, SettleTimedOut, TurnStarted
+from proxy.core.effects import EndRelays, PursueStop, Settled
+from proxy.core.observations import CancelAccepted, CancelSent, StopTimedOut, TurnStarted
 from proxy.demo import CancelOrder, Faults, Pace
-from proxy.guard.slots import INTERVAL
+from proxy.guard.health import INTERVAL
 from proxy.guard.start import StartGuard
+from proxy.guard.stopping import GRACE
 from proxy.guard.tasks import Tasks
+from proxy.guard.turns import Turns
 from proxy.http.message import Answer, Body, RequestHead
 from tests.support.lab import FAST, OWNERSHIP, UNHURRIED, MakeLab
 from tests.support.notes import Notes, live, ownership
@@ -115,20 +117,22 @@ async def test_a_start_that_is_tried_again_is_held_again() -> None:
     notes, backend, loop = Notes(), Refusing(), asyncio.get_running_loop()
     beliefs = ownership(notes)
     await beliefs.turn_seen("s", TurnStarted(0, "x"))
-    beliefs.on(WatchSettling, lambda _effect: None)
+    beliefs.on(PursueStop, lambda _effect: None)
     beliefs.on(EndRelays, lambda _effect: None)
     beliefs.on(Settled, lambda _effect: None)
     async with Tasks() as tasks:
-        guard = StartGuard(cast("Backend", backend), beliefs, tasks, live(settle_timeout=5.0), report=notes)
+        guard = StartGuard(
+            cast("Backend", backend), beliefs, apart=Turns(), tasks=tasks, live=live(settle_timeout=5.0), report=notes
+        )
         start = asyncio.create_task(
             guard.answer(RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}', takes_turn=True)
         )
         await asyncio.sleep(0.2)
         await beliefs.observe(CancelSent(loop.time(), "x", "c-1", "me"))
         await asyncio.sleep(0.32)
-        await beliefs.observe(CancelAccepted(loop.time(), "x"))
+        await beliefs.observe(CancelAccepted(loop.time(), "x", "c-1"))
         await asyncio.sleep(2.0)
-        await beliefs.observe(SettleTimedOut(loop.time(), "x"))
+        await beliefs.observe(StopTimedOut(loop.time(), "x"))
 
         judged = await start
 
@@ -264,7 +268,7 @@ async def test_where_health_cannot_be_read_a_start_waits_the_grace(make_lab: Mak
     started = await lab.browser.start(session_id, SECOND)
 
     assert started.status == 200
-    assert OWNERSHIP.release_grace - 0.05 < started.at - cancelled.at < OWNERSHIP.settle_timeout
+    assert GRACE - 0.05 < started.at - cancelled.at < OWNERSHIP.settle_timeout
 
 
 async def test_a_stranger_is_not_told_whether_a_start_was_held(make_lab: MakeLab) -> None:

@@ -112,11 +112,18 @@ async def test_a_start_behind_one_that_takes_too_long_goes_on_without_its_turn()
     """P7: at the limit the request goes on, and it is recorded."""
     notes = Notes()
     async with Tasks() as tasks:
-        starts = StartGuard(cast("Backend", Slow()), ownership(notes), tasks, live(settle_timeout=5.0), report=notes)
+        starts = StartGuard(
+            cast("Backend", Slow()),
+            ownership(notes),
+            apart=Turns(),
+            tasks=tasks,
+            live=live(settle_timeout=5.0),
+            report=notes,
+        )
         start = RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}'
 
         answers = await asyncio.gather(*(starts.answer(*start, takes_turn=True) for _ in range(2)))
 
     assert [judged.answer.status for judged in answers] == [400, 400]
-    assert asyncio.get_running_loop().time() == 15
+    assert asyncio.get_running_loop().time() == 17  # it keeps apart from the other for 2 s more
     assert [said["start"] for said in notes.of("start_unordered")] == ["s-2"]

@@ -3,11 +3,12 @@
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from proxy.core.effects import EndRelays, WatchSettling
+from proxy.core.effects import EndRelays, PursueStop
 from proxy.core.observations import (
     CancelAccepted,
     CancelFailed,
@@ -55,7 +56,7 @@ class Watched:
 
     async def is_cancelled(self) -> None:
         await self.is_being_cancelled()
-        await self.ownership.observe(CancelAccepted(self.now, "x"))
+        await self.ownership.observe(CancelAccepted(self.now, "x", "c-1"))
 
     async def ending(self) -> Ending | None:
         stream = await self.ownership.stream("x")
@@ -68,7 +69,7 @@ class Watched:
 
 def believing_nothing(notes: Notes) -> Ownership:
     believed = ownership(notes)
-    for effect in (EndRelays, WatchSettling):
+    for effect in (EndRelays, PursueStop):
         believed.on(effect, lambda _effect: None)
     return believed
 
@@ -216,10 +217,10 @@ async def test_a_turn_that_goes_on_is_not_told_to_be_over() -> None:
 
 
 @pytest.mark.parametrize("event", ["cancel", "done"])
-@pytest.mark.parametrize("answer", [CancelAccepted, CancelRefused, CancelFailed])
+@pytest.mark.parametrize("answer", [CancelAccepted, partial(CancelRefused, gone=True), CancelFailed])
 @in_virtual_time
 async def test_an_ending_waits_for_the_answer_of_a_cancel_under_way(
-    event: str, answer: Callable[[float, str], StreamObservation]
+    event: str, answer: Callable[[float, str, str], StreamObservation]
 ) -> None:
     """F5: a page that goes idle on the event would take a late answer for one about its next turn."""
     watched = Watched()
@@ -230,7 +231,7 @@ async def test_an_ending_waits_for_the_answer_of_a_cancel_under_way(
     assert not seeing.done()
     assert not watched.watch.told
 
-    await watched.ownership.observe(answer(watched.now, "x"))
+    await watched.ownership.observe(answer(watched.now, "x", "c-1"))
     await seeing
 
     assert watched.watch.told

@@ -14,10 +14,10 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
+from proxy.guard.settling import Settling
 
 from proxy.core.verdicts import ConflictVerdict, Forward, StartVerdict
 from proxy.guard.cancel import CancelGuard
-from proxy.guard.settling import Settling
 from proxy.guard.start import StartGuard
 from proxy.guard.turns import Turns
 from proxy.guard.watch import ChatWatch

@@ -217,6 +217,13 @@ class Lab:
                 await self.changed.wait()
         return told
 
+    async def until_observed(self, what: str) -> None:
+        """Waits until the guard has observed something of that kind."""
+        async with asyncio.timeout(PATIENCE):
+            while not any(said["what"] == what for said in self.reported("observed")):
+                self.changed.clear()
+                await self.changed.wait()
+
     async def until_reported(self, event: str, count: int = 1) -> None:
         async with asyncio.timeout(PATIENCE):
             while len(self.reported(event)) < count:
@@ -230,8 +237,7 @@ OWNERSHIP = OwnershipSettings(
     settle_timeout=1.0,
     answer_timeout=0.5,
     answer_gap=0.015,
-    cancel_grace=0.0,
-    release_grace=0.1,
+    stop_timeout=2.0,
     orphan_grace=0.3,
     linger=0.3,
 )

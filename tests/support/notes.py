@@ -30,13 +30,12 @@ def ownership(notes: Notes) -> Ownership:
 
 
 _LIMITS = Limits(
-    settle_timeout=5.0,
+    settle_timeout=10.0,
     orphan_grace=2.0,
     linger=5.0,
     answer_timeout=1.0,
     answer_gap=0.015,
-    cancel_grace=0.75,
-    release_grace=0.3,
+    stop_timeout=30.0,
     idle_timeout=90.0,
     buffer=1 << 20,
     start_body_limit=8 << 20,

@@ -1,0 +1,167 @@
+"""Holding a cancel back until its turn's agent listens (F13, F22)."""
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from proxy.core.effects import EndRelays
+from proxy.core.observations import StreamEnded, StreamSpoke, TurnStarted
+from proxy.core.records import Ending
+from proxy.guard.listening import Listening
+from proxy.http.errors import BackendTooSlowError
+from proxy.http.message import Answer
+from tests.support.notes import Notes, ownership
+from tests.support.virtual_time import in_virtual_time
+
+if TYPE_CHECKING:
+    from proxy.guard.backend import Backend
+    from proxy.http.headers import RawHeaders
+
+STAMP = 1000.0
+TOOK = 0.02
+CALLER = ((b"Cookie", b"alice"),)
+
+
+class Session:
+    """A backend that saves the session of a turn twice: with its start, and right before its agent begins."""
+
+    def __init__(self, *, begins_at: float | None) -> None:
+        self.callers: list[RawHeaders] = []
+        self.begins_at = begins_at
+        self.own_save = 0.000_01
+        self.status = 200
+        self.takes = 0.0
+
+    async def ask_session(self, session_id: str, caller: "RawHeaders") -> Answer:
+        assert session_id == "s"
+        self.callers.append(caller)
+        await asyncio.sleep(self.takes)
+        if self.status == 504:
+            raise BackendTooSlowError("no answer")
+        saved = self.own_save if self.begins_at is None or _now() < self.begins_at else self.begins_at
+        return Answer(self.status, b"", (), json.dumps({"session": {"updated_at": STAMP + saved}}).encode())
+
+
+class Turn:
+    """A turn that was started at 0."""
+
+    def __init__(self, session: Session) -> None:
+        self.ownership = ownership(Notes())
+        self.ownership.on(EndRelays, lambda _effect: None)
+        self.listening = Listening(cast("Backend", session), self.ownership)
+
+    async def starts(self, *, took: float | None = TOOK) -> "Turn":
+        stamp = None if took is None else STAMP
+        await self.ownership.turn_seen("s", TurnStarted(_now(), "x", hosted=True, stamp=stamp, took=took))
+        return self
+
+    async def until(self) -> tuple[bool, float]:
+        return await self.listening.until("x", CALLER), _now()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@in_virtual_time
+async def test_a_cancel_waits_for_the_save_that_comes_right_before_the_agent() -> None:
+    session = Session(begins_at=0.4)
+    turn = await Turn(session).starts()
+
+    assert await turn.until() == (True, pytest.approx(0.4, abs=0.05))
+    assert set(session.callers) == {CALLER}, "the caller's own credentials (P9)"
+
+
+@in_virtual_time
+async def test_a_cancel_behind_that_save_goes_after_one_look() -> None:
+    session = Session(begins_at=0.1)
+    turn = await Turn(session).starts()
+    await asyncio.sleep(0.3)
+
+    assert await turn.until() == (True, 0.3)
+    assert len(session.callers) == 1
+
+
+@in_virtual_time
+async def test_the_starts_own_save_may_be_as_late_as_its_answer() -> None:
+    """On a busy machine it comes long after the turn's stamp, and before the start is answered."""
+    session = Session(begins_at=0.9)
+    session.own_save = 0.3
+    turn = await Turn(session).starts(took=0.35)
+
+    assert await turn.until() == (True, pytest.approx(0.9, abs=0.05))
+
+
+@in_virtual_time
+async def test_output_shows_that_the_agent_listens() -> None:
+    turn = await Turn(Session(begins_at=None)).starts()
+    waiting = asyncio.create_task(turn.until())
+    await asyncio.sleep(0.7)
+    await turn.ownership.observe(StreamSpoke(_now(), "x"))
+
+    assert await waiting == (True, 0.7)
+
+
+@in_virtual_time
+async def test_a_turn_that_has_spoken_is_not_looked_at() -> None:
+    session = Session(begins_at=None)
+    turn = await Turn(session).starts()
+    await turn.ownership.observe(StreamSpoke(0.0, "x"))
+
+    assert await turn.until() == (True, 0.0)
+    assert session.callers == []
+
+
+@in_virtual_time
+async def test_a_turn_that_ends_meanwhile_is_left_alone() -> None:
+    """P1: waiting is no reason to stop what has ended."""
+    turn = await Turn(Session(begins_at=None)).starts()
+    waiting = asyncio.create_task(turn.until())
+    await asyncio.sleep(0.7)
+    await turn.ownership.observe(StreamEnded(_now(), "x", Ending.FAILED))
+
+    assert await waiting == (False, 0.7)
+
+
+@in_virtual_time
+async def test_a_cancel_waits_five_seconds_from_the_start_at_most() -> None:
+    """P7."""
+    turn = await Turn(Session(begins_at=None)).starts()
+    await asyncio.sleep(1)
+
+    assert await turn.until() == (True, 5.0)
+    assert await turn.until() == (True, 5.0)
+
+
+@pytest.mark.parametrize("status", [401, 404, 500, 504])
+@in_virtual_time
+async def test_a_session_that_cannot_be_seen_keeps_no_cancel(status: int) -> None:
+    session = Session(begins_at=None)
+    session.status = status
+    turn = await Turn(session).starts()
+
+    assert await turn.until() == (True, 0.0)
+
+
+@in_virtual_time
+async def test_a_backend_that_does_not_show_the_session_keeps_a_cancel_for_two_seconds() -> None:
+    """P7."""
+    session = Session(begins_at=None)
+    session.takes = 600.0
+    turn = await Turn(session).starts()
+
+    assert await turn.until() == (True, 2.0)
+
+
+@pytest.mark.parametrize("took", [None])
+@in_virtual_time
+async def test_a_turn_whose_start_nobody_saw_is_not_waited_for(took: None) -> None:
+    """It was joined in its middle, as after a restart of the proxy."""
+    session = Session(begins_at=None)
+    turn = await Turn(session).starts(took=took)
+
+    assert await turn.until() == (True, 0.0)
+    assert await turn.listening.until("unknown", CALLER)
+    assert session.callers == []
