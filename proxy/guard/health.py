@@ -112,7 +112,7 @@ class Health:
             return None
 
     def _told(self, runs: Runs | None, asked: float) -> Runs | None:
-        took = round(self._clock() - asked, 4)
+        took = round(self._clock() - asked, 6)
         if runs is None:
             self._report("workers_unknown", took=took)
             return None

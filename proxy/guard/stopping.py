@@ -171,7 +171,7 @@ class Stopping:
                 return None
             asked = self._ownership.clock()
             cancelled = await self._ask(head)
-        took = round(self._ownership.clock() - asked, 4)
+        took = round(self._ownership.clock() - asked, 6)
         self._report("cancel_repeated", stream=stream_id, cancelled=cancelled, took=took)
         await self.said(stream_id, cancelled=cancelled)
         return cancelled
