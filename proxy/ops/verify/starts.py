@@ -61,7 +61,7 @@ def bounded(line: Line, known: Known) -> Iterator[Violation]:
                 yield from _late("P7", f"cancel {cancel.story_id} waited", cancel.judged, line, _LISTENS_WITHIN)
         case "observed" if line.fields.get("what") == "CancelAnswered":
             stream = known.streams.get(line.maybe("stream_id"))
-            if stream is not None and stream.stop is not None and stream.is_settling:
+            if stream is not None and stream.stop is not None and stream.is_settling and stream.stop.answered is None:
                 said = f"the answer to the accepted cancel of {stream.stream_id} waited"
                 yield from _late("P7", said, stream.stop.accepted, line, limits.answer_timeout)
         case "cancel_settled":

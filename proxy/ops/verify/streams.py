@@ -121,7 +121,8 @@ class Streams:
                 self._slot(story, line)
             case "RelaysEnded" | "CancelAnswered" if story.is_settling and story.stop is not None:
                 story.stop.relays_ended |= what == "RelaysEnded"
-                story.stop.answered = line if what == "CancelAnswered" else story.stop.answered
+                if what == "CancelAnswered":  # later ones are other callers'
+                    story.stop.answered = story.stop.answered or line
 
     def _restarted(self, story: StreamStory, line: Line) -> None:
         story.hinted, story.lost = True, line
