@@ -124,10 +124,12 @@ def repeated(record: SessionRecord, stream: StreamRecord, _again: seen.CancelRep
 
 def _settle(record: SessionRecord, stream: StreamRecord, cancel: Cancel, at: float) -> Transition:
     settling = replace(stream, cancel=cancel)
+    is_news = cancel.slot is Slot.FREE and _cancel(stream).slot is not Slot.FREE
+    limits = (EndRelays(stream.stream_id),) if is_news else ()  # a worker that is gone says nothing more
     if cancel.missing:
-        return Transition(record.put(settling))
+        return Transition(record.put(settling), limits)
     ended = settling.ended(at, Ending.CANCELLED)
-    return Transition(record.put(ended), (settled(ended),))
+    return Transition(record.put(ended), (*limits, settled(ended)))
 
 
 def time_out(record: SessionRecord, stream: StreamRecord, timeout: seen.StopTimedOut) -> Transition:

@@ -109,6 +109,29 @@ def judge_conflict(record: SessionRecord, active_stream_id: str) -> ConflictVerd
     return ConflictVerdict.RETRY
 
 
+def judge_steer(stream: StreamRecord | None) -> Ending | None:
+    """Why a text that is steered into this turn now would be lost (F18): it is over, or being cancelled; else None."""
+    if stream is None or stream.is_uncertain:
+        return None
+    return stream.ending if stream.state is StreamState.ENDED else _stopping(stream)
+
+
+def _stopping(stream: StreamRecord) -> Ending | None:
+    return None if stream.state is StreamState.RUNNING else Ending.CANCELLED
+
+
+def judge_leftover(stream: StreamRecord | None, ending: Ending) -> bool:
+    """Whether what was steered too late is given back before an event that ends its turn like this (F18).
+
+    A page sends it as its next message at once, which nobody wants who has just pressed Stop. So not where a cancel was
+    accepted before the turn came to its end.
+    """
+    if ending is Ending.CANCELLED:
+        return False
+    cancel = stream.cancel if stream else None
+    return cancel is None or cancel.overtaken_by is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a relay may stay open without its terminal event, in seconds."""
@@ -131,11 +154,18 @@ class RelayLimit:
 
 
 def judge_relay(stream: StreamRecord | None, patience: Patience) -> RelayLimit | None:
-    """When a relay of this stream is given a synthesized ending (P5, P6); None while the stream runs."""
-    if stream is None or stream.state in (StreamState.RUNNING, StreamState.CANCEL_SENT):
+    """When a relay of this stream is given a synthesized ending (P5, P6); None while the stream runs.
+
+    A superseded one does not wait for the answer to its cancel, which may never come.
+    """
+    if stream is None or stream.state is StreamState.RUNNING:
         return None
     if stream.ending is Ending.SUPERSEDED:
         return RelayLimit(Ending.SUPERSEDED, stream.since, patience.orphan_grace)
+    if stream.state is StreamState.CANCEL_SENT:
+        return None
+    if stream.cancel is not None and stream.cancel.slot_free_at is not None:
+        return RelayLimit(Ending.CANCELLED, stream.cancel.slot_free_at, patience.orphan_grace)
     if stream.cancel is not None and stream.cancel.acked_at is not None:
         return RelayLimit(Ending.CANCELLED, stream.cancel.acked_at, patience.settle_timeout)
     return RelayLimit(stream.ending or Ending.UNKNOWN, stream.since, patience.linger)

@@ -139,9 +139,12 @@ class CancelGuard:
             if confirmed.status == _OK and (judged := await asyncio.shield(first.answer)):
                 return _replayed(judged, confirmed)
             return Judged(confirmed)
+        watched = self._sending.is_watched(stream_id)
         answer, said = await self._sending.ask(head, stream_id, cancel_id)
         with failing_open(self._report, "learning from a repeated cancel", stream=stream_id, cancel=cancel_id):
             await self._stopping.said(stream_id, cancelled=said)
+            if said and watched:
+                await self._sending.let_the_event_win(stream_id)
             if said is not None and first is not None and (judged := await asyncio.shield(first.answer)):
                 return _replayed(judged, answer)
         return Judged(answer, "forwarded", cancel_id=cancel_id)

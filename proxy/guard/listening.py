@@ -1,6 +1,7 @@
 """Holding a cancel back until its turn's agent listens: before that Hermes accepts a cancel and loses it (F13)."""
 
 import asyncio
+import math
 from contextlib import suppress
 
 from proxy.core.records import StreamRecord
@@ -13,8 +14,16 @@ from proxy.http.headers import RawHeaders
 _LONGEST = 5.0
 """Seconds after a turn's start at which its cancel goes, whatever is known of its agent (P7)."""
 
-_INTERVAL = 0.03
+_INTERVAL = 0.02
 """Seconds between two looks at the session."""
+
+_FRESH = 0.06
+"""Seconds from a look that found the session unsaved until one that finds it saved: so soon the agent has not begun
+yet, and never asks the model."""
+
+_LEAST_OPENING = 0.3
+"""Seconds from an agent's begin in which it opens its request to the model, at least; an agent looks for a cancel as
+often as that while it waits."""
 
 _PATIENCE = 2.0
 """Seconds to wait for the session; a busy machine takes part of one."""
@@ -66,10 +75,23 @@ class Listening:
         own_until = (stream.stamp or 0.0) + (stream.took or 0.0)
         with suppress(ProxyError, TimeoutError):
             async with asyncio.timeout_at(deadline):
+                unsaved_at, asked = -math.inf, self._ownership.clock()
                 first = saved = await self._saved_at(session_id, caller)
                 while saved is not None and saved == first and saved <= own_until:
                     await asyncio.sleep(_INTERVAL)
+                    unsaved_at, asked = asked, self._ownership.clock()
                     saved = await self._saved_at(session_id, caller)
+                if saved is not None and self._ownership.clock() - unsaved_at > _FRESH:
+                    await self._pass_the_opening(stream, saved)
+
+    async def _pass_the_opening(self, stream: StreamRecord, saved: float) -> None:
+        """Waits while the agent may be opening its request to the model: a cancel then leaves that behind (F16).
+
+        How long that takes is told by how long it took the agent to begin. Its first output ends the wait sooner.
+        """
+        took = saved - (stream.stamp or 0.0)
+        over = (stream.started_at or 0.0) + took + max(_LEAST_OPENING, 2 * took)
+        await asyncio.sleep(over - self._ownership.clock())
 
     async def _saved_at(self, session_id: str, caller: RawHeaders) -> float | None:
         async with asyncio.timeout(_PATIENCE):

@@ -31,6 +31,10 @@ _ABSORBS_FOR = 2.0
 """Seconds for which a cancel that the backend does not answer has the same caller's others wait for it."""
 
 
+_SILENT = (ProxyError, TimeoutError)
+"""A question of the proxy's own that was not answered, in time or at all."""
+
+
 @dataclass(slots=True)
 class Sent:
     """A cancel on its way, for the same caller's others to wait for."""
@@ -162,7 +166,7 @@ class Sending:
 
     async def _refused(self, head: RequestHead, stream_id: str, forwarded: Judged, cancel_id: str) -> Judged:
         self.forget(cancel_id)
-        watched = self._relays.count(stream_id) > 0
+        watched = self.is_watched(stream_id)
         proof = await self._evidence.of_refusal(head, stream_id)
         now = self._ownership.clock()
         if proof.ending is not None and proof.is_gone:
@@ -170,22 +174,18 @@ class Sending:
         await self._ownership.observe(CancelRefused(now, stream_id, cancel_id, proof.is_gone))
         ending = await self._ownership.ending(stream_id) if proof.is_gone else None
         if watched and ending is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._live.now.answer_timeout):
-                    await self._let_the_event_win(stream_id)
+            await self.let_the_event_win(stream_id)
         owner = (await self._ownership.owner(stream_id)) if ending is Ending.SUPERSEDED else None
         return _with_reason(forwarded, ending, owner)
 
     async def _accepted(self, head: RequestHead, stream_id: str, forwarded: Judged, cancel_id: str) -> Judged:
-        watched = self._relays.count(stream_id) > 0  # asked first: they may end as soon as they may go on
+        watched = self.is_watched(stream_id)  # asked first: they may end as soon as they may go on
         await self._ownership.observe(CancelAccepted(self._ownership.clock(), stream_id, cancel_id))
         if sent := self._sent.get(cancel_id):
             sent.is_accepted = True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._live.now.answer_timeout):
-                await self._learn_session(head, stream_id)
-                if watched:
-                    await self._let_the_event_win(stream_id)
+        await self._learn_session(head, stream_id)
+        if watched:
+            await self.let_the_event_win(stream_id)
         stream = await self._ownership.stream(stream_id)
         await self._ownership.observe(CancelAnswered(self._ownership.clock(), stream_id))
         settling = stream.cancel if stream else None
@@ -194,17 +194,24 @@ class Sending:
         overtaken_by = settling.overtaken_by if settling else None
         return _with_reason(forwarded, overtaken_by)
 
-    async def _let_the_event_win(self, stream_id: str) -> None:
-        """The terminal event is on other connections than the answer, and must be there first (F5)."""
-        await self._relays.told(stream_id)
-        await asyncio.sleep(self._live.now.answer_gap)
+    def is_watched(self, stream_id: str) -> bool:
+        """Whether any browser has a relay of the stream open."""
+        return self._relays.count(stream_id) > 0
+
+    async def let_the_event_win(self, stream_id: str) -> None:
+        """The terminal event is on other connections than the answer, and must be there first (F5), if it comes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._live.now.answer_timeout):
+                await self._relays.told(stream_id)
+                await asyncio.sleep(self._live.now.answer_gap)
 
     async def _learn_session(self, head: RequestHead, stream_id: str) -> None:
         """A stream that was known from nowhere else is looked up, so that its session's next start is held."""
         if await self._ownership.session_of(stream_id) is not None:
             return
-        with failing_open(self._report, "looking up a stream's session", stream=stream_id):
-            answer = await self._backend.ask_status(stream_id, head.headers)
+        with failing_open(self._report, "looking up a stream's session", stream=stream_id), suppress(*_SILENT):
+            async with asyncio.timeout(self._live.now.answer_timeout):
+                answer = await self._backend.ask_status(stream_id, head.headers)
             status = answers.read_status(answer.status, answer.body)
             if status is not None and status.session_id is not None:
                 await self._ownership.identify(stream_id, status.session_id)

@@ -11,6 +11,7 @@ from proxy.core.records import Ending
 from proxy.hermes.fields import number, read_object, text
 
 _OK = 200
+_BAD_REQUEST = 400
 _CONFLICT = 409
 _NOT_FOUND = 404
 
@@ -65,6 +66,29 @@ def read_cancel(status: int, body: bytes) -> bool | None:
     """`cancelled` of a 200; None for any other answer, which passes untouched."""
     cancelled = read_object(body).get("cancelled") if status == _OK else None
     return cancelled if isinstance(cancelled, bool) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A steer was accepted, for this stream if the answer names one; whether it reaches the model is not said (F18)."""
+
+    stream_id: str | None
+
+
+def read_steer(status: int, body: bytes) -> Accepted | None:
+    """What a steer's answer says; None unless it was accepted."""
+    fields = read_object(body) if status == _OK else {}
+    return Accepted(text(fields, "stream_id")) if fields.get("accepted") is True else None
+
+
+def is_known_to_steer(status: int) -> bool:
+    """Whether this answers `contract.steer_without_text` to a caller whom Hermes knows: it misses the text."""
+    return status in (_OK, _BAD_REQUEST)
+
+
+def refused_steer() -> bytes:
+    """The body of a steer's answer, as Hermes words it where no turn runs: a page gives the text back to its person."""
+    return _dump({"accepted": False, "fallback": "not_running", "stream_id": None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,10 +68,7 @@ HEALTH: Final = Question(
     "GET",
     HEALTH_PATH,
     "200 with runs and uptime_seconds",
-    lambda heard: (
-        read_runs(heard.status, heard.body) is not None
-        and read_server_start(heard.status, heard.body, 0, 0) is not None
-    ),
+    _is_health,
 )
 
 

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.core import observations as seen
-from proxy.core.records import Ending, SessionRecord, Slot, StreamRecord, StreamState
+from proxy.core.records import Ending, SessionRecord, Slot, SlotFreedBy, StreamRecord, StreamState
 from proxy.core.transitions import apply
 
 if TYPE_CHECKING:
     from proxy.core.effects import Effect
     from proxy.core.records import Cancel
 
-ALICE = "alice's credentials"
+ALICE, BOB = "alice's credentials", "bob's credentials"
+
+UNACCEPTED = ("refuses", "refuses with proof", "fails")
+"""What may become of a cancel, besides being accepted."""
 
 
 class Story:
@@ -30,8 +33,8 @@ class Story:
         self.record, self.effects = transition.record, transition.effects
         return self
 
-    def starts(self, stream_id: str) -> Story:
-        return self.sees(seen.TurnStarted(self._tick(), stream_id))
+    def starts(self, stream_id: str, *, hosted: bool | None = None) -> Story:
+        return self.sees(seen.TurnStarted(self._tick(), stream_id, hosted))
 
     def conflicts_with(self, stream_id: str) -> Story:
         return self.sees(seen.StartConflicted(self._tick(), stream_id))
@@ -49,17 +52,29 @@ class Story:
         now = self._tick()
         return self.sees(seen.StreamMissing(now, now if asked is None else asked, stream_id))
 
-    def cancels(self, stream_id: str, cancel_id: str = "c-1") -> Story:
-        return self.sees(seen.CancelSent(self._tick(), stream_id, cancel_id, ALICE))
+    def speaks(self, stream_id: str) -> Story:
+        return self.sees(seen.StreamSpoke(self._tick(), stream_id))
 
-    def accepts(self, stream_id: str) -> Story:
-        return self.sees(seen.CancelAccepted(self._tick(), stream_id))
+    def cancels(self, stream_id: str, cancel_id: str = "c-1", credentials: str = ALICE) -> Story:
+        return self.sees(seen.CancelSent(self._tick(), stream_id, cancel_id, credentials))
 
-    def refuses(self, stream_id: str) -> Story:
-        return self.sees(seen.CancelRefused(self._tick(), stream_id))
+    def waits_in_vain(self, stream_id: str, cancel_id: str = "c-1") -> Story:
+        return self.sees(seen.CancelOverdue(self._tick(), stream_id, cancel_id))
 
-    def fails(self, stream_id: str) -> Story:
-        return self.sees(seen.CancelFailed(self._tick(), stream_id))
+    def accepts(self, stream_id: str, cancel_id: str = "c-1") -> Story:
+        return self.sees(seen.CancelAccepted(self._tick(), stream_id, cancel_id))
+
+    def refuses(self, stream_id: str, cancel_id: str = "c-1", *, gone: bool = False) -> Story:
+        return self.sees(seen.CancelRefused(self._tick(), stream_id, cancel_id, gone))
+
+    def fails(self, stream_id: str, cancel_id: str = "c-1") -> Story:
+        return self.sees(seen.CancelFailed(self._tick(), stream_id, cancel_id))
+
+    def does_not_accept(self, stream_id: str, answer: str, cancel_id: str = "c-1") -> Story:
+        """One of `UNACCEPTED`."""
+        if answer == "fails":
+            return self.fails(stream_id, cancel_id)
+        return self.refuses(stream_id, cancel_id, gone=answer == "refuses with proof")
 
     def tells_every_relay(self, stream_id: str) -> Story:
         return self.sees(seen.RelaysEnded(self._tick(), stream_id))
@@ -67,11 +82,14 @@ class Story:
     def answers(self, stream_id: str) -> Story:
         return self.sees(seen.CancelAnswered(self._tick(), stream_id))
 
-    def slot(self, stream_id: str, slot: Slot) -> Story:
-        return self.sees(seen.SlotSeen(self._tick(), stream_id, slot))
+    def slot(self, stream_id: str, slot: Slot, by: SlotFreedBy = SlotFreedBy.HEALTH) -> Story:
+        return self.sees(seen.SlotSeen(self._tick(), stream_id, slot, by))
+
+    def repeats(self, stream_id: str) -> Story:
+        return self.sees(seen.CancelRepeated(self._tick(), stream_id))
 
     def times_out(self, stream_id: str) -> Story:
-        return self.sees(seen.SettleTimedOut(self._tick(), stream_id))
+        return self.sees(seen.StopTimedOut(self._tick(), stream_id))
 
     def restarts(self, at: float | None = None) -> Story:
         now = self._tick()

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.core.effects import EndRelays, Settled, WatchSettling
+from proxy.core.effects import EndRelays, PursueStop, Settled
 from proxy.core.records import Cancel, Ending, Slot, SlotFreedBy, StreamRecord, StreamState
+from tests.core.conftest import ALICE, BOB, UNACCEPTED
 
 if TYPE_CHECKING:
     from tests.core.conftest import Story
 
 RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
-SENT = Cancel("c-1", "alice's credentials", sent_at=2)
+SENT = Cancel("c-1", ALICE, sent_at=2)
+
+unaccepted = pytest.mark.parametrize("answer", UNACCEPTED)
+proves_nothing = pytest.mark.parametrize("answer", ["refuses", "fails"])
 
 
 # -- sent -----------------------------------------------------------------------------------------
@@ -23,7 +27,7 @@ SENT = Cancel("c-1", "alice's credentials", sent_at=2)
 
 def test_a_sent_cancel_is_remembered_with_its_sender(story: Story) -> None:
     story.starts("x").cancels("x")
-    assert story.stream("x") == StreamRecord("x", CANCEL_SENT, since=2, cancel=SENT, started_at=1)
+    assert story.stream("x") == StreamRecord("x", CANCEL_SENT, since=2, sent=(SENT,), started_at=1)
     assert story.owner == "x"
     assert story.effects == ()
 
@@ -34,12 +38,11 @@ def test_a_cancel_of_an_unknown_stream_proves_nothing(story: Story) -> None:
     assert not story.stream("x").proven
 
 
-@pytest.mark.parametrize("answer", ["refuses", "fails"])
+@unaccepted
 def test_an_unknown_stream_is_forgotten_unless_its_cancel_is_accepted(story: Story, answer: str) -> None:
     """P8: no evidence, no record."""
     before = story.record
-    story.cancels("x")
-    assert (story.refuses("x") if answer == "refuses" else story.fails("x")).record == before
+    assert story.cancels("x").does_not_accept("x", answer).record == before
     assert story.effects == ()
 
 
@@ -49,10 +52,23 @@ def test_an_accepted_cancel_proves_its_stream(story: Story) -> None:
     assert story.stream("x").proven
 
 
-@pytest.mark.parametrize("answer", ["refuses", "fails"])
+@unaccepted
 def test_a_terminal_event_proves_its_stream(story: Story, answer: str) -> None:
     story.cancels("x").ends("x")
-    assert (story.refuses("x") if answer == "refuses" else story.fails("x")).stream("x").ending is Ending.FINISHED
+    assert story.does_not_accept("x", answer).stream("x").ending is Ending.FINISHED
+
+
+def test_cancels_of_several_callers_are_on_their_way_at_once(story: Story) -> None:
+    """P9: nobody is given the answer to another caller's cancel."""
+    story.starts("x").cancels("x", "c-1", ALICE).cancels("x", "c-2", BOB)
+    assert story.stream("x").sent == (SENT, Cancel("c-2", BOB, sent_at=3))
+    assert story.stream("x").state is CANCEL_SENT
+
+
+def test_a_cancel_that_is_not_answered_in_time_is_marked(story: Story) -> None:
+    story.starts("x").cancels("x", "c-1", ALICE).cancels("x", "c-2", BOB).waits_in_vain("x", "c-2")
+    assert story.stream("x").sent == (SENT, Cancel("c-2", BOB, sent_at=3, overdue=True))
+    assert story.stream("x").state is CANCEL_SENT
 
 
 # -- answered -------------------------------------------------------------------------------------
@@ -62,20 +78,30 @@ def test_an_accepted_cancel_settles(story: Story) -> None:
     story.starts("x").cancels("x").accepts("x")
     acked = replace(SENT, acked_at=3)
     assert story.stream("x") == StreamRecord("x", SETTLING, since=3, cancel=acked, started_at=1)
-    assert story.effects == (WatchSettling("x", acked), EndRelays("x"))
+    assert story.effects == (PursueStop("x", acked), EndRelays("x"))
 
 
-def test_a_refused_cancel_ends_its_stream_nobody_knows_how(story: Story) -> None:
-    story.starts("x").cancels("x").refuses("x")
-    assert story.stream("x") == StreamRecord("x", ENDED, since=3, ending=Ending.UNKNOWN, started_at=1)
+def test_an_overdue_cancel_can_still_be_accepted(story: Story) -> None:
+    story.starts("x").cancels("x").waits_in_vain("x").accepts("x")
+    assert story.stream("x").state is SETTLING
+    assert story.cancel_of("x").overdue
+
+
+def test_a_refused_cancel_ends_its_stream_nobody_knows_how_if_no_worker_is_there(story: Story) -> None:
+    story.starts("x").cancels("x").refuses("x", gone=True)
+    stream = story.stream("x")
+    assert (stream.state, stream.since, stream.ending) == (ENDED, 3, Ending.UNKNOWN)
+    assert (stream.sent, stream.cancel) == ((), None)
     assert story.effects == (EndRelays("x"),)
 
 
-def test_a_failed_cancel_says_nothing_about_its_stream(story: Story) -> None:
-    """A 401, or a gateway's 502: the stream runs on, and may be cancelled again."""
-    story.starts("x").cancels("x").fails("x")
+@proves_nothing
+def test_a_cancel_that_was_not_accepted_says_nothing_about_its_stream(story: Story, answer: str) -> None:
+    """A 401, or a gateway's 502; F20: a runner's turn is never cancelled. It runs on, and may be cancelled again."""
+    story.starts("x").cancels("x").does_not_accept("x", answer)
     assert story.stream("x") == StreamRecord("x", RUNNING, since=3, started_at=1)
-    assert story.cancels("x", "c-2").cancel_of("x").cancel_id == "c-2"
+    assert story.effects == ()
+    assert [cancel.cancel_id for cancel in story.cancels("x", "c-2").stream("x").sent] == ["c-2"]
 
 
 def test_a_status_asked_for_before_a_cancel_failed_says_nothing_after_it(story: Story) -> None:
@@ -83,16 +109,14 @@ def test_a_status_asked_for_before_a_cancel_failed_says_nothing_after_it(story: 
     assert story.status("x", active=False, ending=Ending.FINISHED, asked=2.5).record == before
 
 
-@pytest.mark.parametrize("answer", ["refuses", "fails"])
+@unaccepted
 @pytest.mark.parametrize("ending", [Ending.FINISHED, Ending.FAILED, Ending.CANCELLED])
 def test_an_ending_seen_meanwhile_stands(story: Story, answer: str, ending: Ending) -> None:
     story.starts("x").cancels("x").ends("x", ending)
     assert story.stream("x").state is CANCEL_SENT
     assert not story.effects
-    story.refuses("x") if answer == "refuses" else story.fails("x")
-    assert story.stream("x") == StreamRecord(
-        "x", ENDED, since=4, ending=ending, cancel=story.stream("x").cancel, started_at=1
-    )
+    stream = story.does_not_accept("x", answer).stream("x")
+    assert (stream.state, stream.since, stream.ending, stream.cancel) == (ENDED, 4, ending, None)
     assert story.effects == (EndRelays("x"),)
 
 
@@ -127,6 +151,63 @@ def test_the_end_that_overtook_a_cancel_is_the_streams_ending(story: Story) -> N
     assert story.stream("x").ending is Ending.FINISHED
 
 
+# -- one answer, while another cancel is on its way -----------------------------------------------
+
+
+def two_on_their_way(story: Story) -> Story:
+    return story.starts("x").cancels("x", "c-1", ALICE).cancels("x", "c-2", BOB)
+
+
+@proves_nothing
+def test_a_stream_is_being_cancelled_until_the_last_cancel_is_answered(story: Story, answer: str) -> None:
+    two_on_their_way(story).does_not_accept("x", answer, "c-1")
+    assert story.stream("x").state is CANCEL_SENT
+    assert [cancel.cancel_id for cancel in story.stream("x").sent] == ["c-2"]
+    assert story.does_not_accept("x", answer, "c-2").states == {"x": RUNNING}
+
+
+@pytest.mark.parametrize("answer", ["accepts", "refuses", "fails"])
+def test_the_cancel_behind_an_accepted_one_changes_nothing(story: Story, answer: str) -> None:
+    settling = two_on_their_way(story).accepts("x", "c-1").stream("x")
+    story.accepts("x", "c-2") if answer == "accepts" else story.does_not_accept("x", answer, "c-2")
+    assert story.stream("x") == replace(settling, sent=())
+    assert story.effects == ()
+
+
+def test_a_later_cancel_that_is_accepted_first_is_the_one_that_settles(story: Story) -> None:
+    two_on_their_way(story).accepts("x", "c-2")
+    assert (story.cancel_of("x").cancel_id, story.cancel_of("x").credentials) == ("c-2", BOB)
+    assert [cancel.cancel_id for cancel in story.stream("x").sent] == ["c-1"]
+
+
+def test_a_refusal_behind_an_accepted_cancel_may_prove_that_the_worker_is_gone(story: Story) -> None:
+    two_on_their_way(story).accepts("x", "c-1").refuses("x", "c-2", gone=True)
+    assert story.states == {"x": SETTLING}
+    assert (story.cancel_of("x").slot, story.cancel_of("x").slot_freed_by) == (Slot.FREE, SlotFreedBy.CANCEL)
+    assert story.tells_every_relay("x").answers("x").states == {"x": ENDED}
+
+
+def test_a_refusal_that_proves_it_last_settles_the_accepted_cancel(story: Story) -> None:
+    two_on_their_way(story).accepts("x", "c-1").tells_every_relay("x").answers("x").refuses("x", "c-2", gone=True)
+    assert story.effects == (EndRelays("x"), Settled("x", story.cancel_of("x"), Ending.CANCELLED))
+
+
+@pytest.mark.parametrize("answer", ["accepts", *UNACCEPTED])
+def test_an_answer_that_comes_when_all_is_settled_changes_nothing(story: Story, answer: str) -> None:
+    two_on_their_way(story).accepts("x", "c-1").settles("x")
+    ended = story.stream("x")
+    story.accepts("x", "c-2") if answer == "accepts" else story.does_not_accept("x", answer, "c-2")
+    assert story.stream("x") == replace(ended, sent=())
+    assert story.effects == ()
+
+
+@pytest.mark.parametrize("answer", ["accepts", *UNACCEPTED])
+def test_an_answer_to_a_cancel_that_nobody_remembers_changes_nothing(story: Story, answer: str) -> None:
+    before = story.reaches("x", RUNNING).record
+    story.accepts("x", "c-9") if answer == "accepts" else story.does_not_accept("x", answer, "c-9")
+    assert story.record == before
+
+
 # -- settling -------------------------------------------------------------------------------------
 
 
@@ -137,12 +218,13 @@ def test_a_cancel_settles_once_nothing_is_missing(story: Story, order: tuple[str
     for step in early:
         _step(story, step)
         assert story.stream("x").state is SETTLING
-        assert story.effects == ()
+        assert story.effects == ((EndRelays("x"),) if step == "slot" else ())
     _step(story, last)
     cancel = story.cancel_of("x")
     assert cancel.missing == ()
     assert story.stream("x") == StreamRecord("x", ENDED, since=6, ending=Ending.CANCELLED, cancel=cancel, started_at=1)
-    assert story.effects == (Settled("x", cancel, Ending.CANCELLED),)
+    news = (EndRelays("x"),) if last == "slot" else ()  # of a worker that is gone nothing more comes
+    assert story.effects == (*news, Settled("x", cancel, Ending.CANCELLED))
 
 
 def _step(story: Story, step: str) -> None:
@@ -155,10 +237,11 @@ def _step(story: Story, step: str) -> None:
             story.slot("x", Slot.FREE)
 
 
-def test_each_step_of_settling_has_its_time(story: Story) -> None:
-    story.reaches("x", SETTLING).settles("x")
+@pytest.mark.parametrize("by", SlotFreedBy)
+def test_each_step_of_settling_has_its_time(story: Story, by: SlotFreedBy) -> None:
+    story.reaches("x", SETTLING).tells_every_relay("x").answers("x").slot("x", Slot.FREE, by)
     acked_and_told = replace(SENT, acked_at=3, terminal_at=4, answered_at=5)
-    assert story.cancel_of("x") == acked_and_told.freed(6, SlotFreedBy.HEALTH)
+    assert story.cancel_of("x") == acked_and_told.freed(6, by)
 
 
 def test_a_fenced_slot_is_not_yet_free(story: Story) -> None:
@@ -169,16 +252,32 @@ def test_a_fenced_slot_is_not_yet_free(story: Story) -> None:
     assert story.slot("x", Slot.FREE).stream("x").state is ENDED
 
 
+def test_a_fenced_slot_may_turn_out_to_be_busy(story: Story) -> None:
+    story.reaches("x", SETTLING).slot("x", Slot.FENCED).slot("x", Slot.BUSY)
+    assert story.cancel_of("x").slot is Slot.BUSY
+
+
 def test_a_terminal_event_while_settling_is_noted(story: Story) -> None:
     story.reaches("x", SETTLING).ends("x", Ending.FINISHED)
     assert story.stream("x").state is SETTLING
-    assert story.settles("x").effects == (Settled("x", story.cancel_of("x"), Ending.FINISHED),)
+    assert story.settles("x").effects == (EndRelays("x"), Settled("x", story.cancel_of("x"), Ending.FINISHED))
+
+
+def test_repetitions_are_counted(story: Story) -> None:
+    """F14: a lost cancel is sent again."""
+    story.reaches("x", SETTLING).repeats("x").repeats("x")
+    assert story.cancel_of("x").repeats == 2
+    assert story.states == {"x": SETTLING}
+
+
+# -- never seen gone ------------------------------------------------------------------------------
 
 
 def test_a_cancel_that_does_not_settle_in_time_is_over_all_the_same(story: Story) -> None:
-    """P7: at the limit the request goes on, and what was missing is on record."""
+    """P7: at the limit the proxy says so, and what was missing is on record."""
     story.reaches("x", SETTLING).answers("x").times_out("x")
     assert story.stream("x").state is ENDED
+    assert story.stream("x").ending is Ending.CANCELLED
     assert story.cancel_of("x").missing == ("terminal_seen", "slot_free")
     assert story.effects == (EndRelays("x"), Settled("x", story.cancel_of("x"), Ending.CANCELLED))
 
@@ -187,6 +286,71 @@ def test_the_timeout_of_a_settled_cancel_changes_nothing(story: Story) -> None:
     before = story.reaches("x", SETTLING).settles("x").record
     assert story.times_out("x").record == before
     assert story.effects == ()
+
+
+def test_a_worker_that_was_not_seen_gone_can_be_cancelled_again(story: Story) -> None:
+    """P11: as if it were the first cancel."""
+    story.reaches("x", SETTLING).times_out("x").cancels("x", "c-2", BOB)
+    assert story.states == {"x": CANCEL_SENT}
+    story.accepts("x", "c-2")
+    assert story.states == {"x": SETTLING}
+    assert (story.cancel_of("x").cancel_id, story.cancel_of("x").overtaken_by) == ("c-2", None)
+    assert story.effects == (PursueStop("x", story.cancel_of("x")), EndRelays("x"))
+
+
+@proves_nothing
+def test_a_worker_that_was_not_seen_gone_may_be_there_after_another_cancel_that_was_not_accepted(
+    story: Story, answer: str
+) -> None:
+    story.reaches("x", SETTLING).times_out("x")
+    first = story.cancel_of("x")
+    story.cancels("x", "c-2").does_not_accept("x", answer, "c-2")
+    assert story.states == {"x": ENDED}
+    assert story.cancel_of("x") == first
+    assert story.stream("x").may_have_worker
+
+
+def test_a_refusal_may_prove_at_last_that_the_worker_is_gone(story: Story) -> None:
+    story.reaches("x", SETTLING).times_out("x").cancels("x", "c-2").refuses("x", "c-2", gone=True)
+    assert story.stream("x").ending is Ending.CANCELLED
+    assert (story.cancel_of("x").cancel_id, story.cancel_of("x").slot_freed_by) == ("c-1", SlotFreedBy.CANCEL)
+    assert not story.stream("x").may_have_worker
+
+
+def test_the_next_turn_neither_ends_nor_frees_what_was_not_seen_gone(story: Story) -> None:
+    story.reaches("x", SETTLING).times_out("x").starts("y")
+    assert story.stream("x").may_have_worker
+    assert story.owner == "y"
+
+
+def test_a_late_answer_says_that_a_worker_is_there(story: Story) -> None:
+    """P11: the first cancel was given up, the second caller's is accepted after that."""
+    two_on_their_way(story).accepts("x", "c-1").times_out("x").accepts("x", "c-2")
+    assert story.states == {"x": SETTLING}
+    assert story.cancel_of("x").cancel_id == "c-2"
+
+
+def test_a_worker_that_goes_late_is_seen_gone_all_the_same(story: Story) -> None:
+    story.reaches("x", SETTLING).times_out("x").slot("x", Slot.FREE)
+    assert story.cancel_of("x").slot_freed_by is SlotFreedBy.HEALTH
+    assert not story.stream("x").may_have_worker
+    assert story.effects == ()
+
+
+@pytest.mark.parametrize("slot", [Slot.BUSY, Slot.FENCED])
+def test_a_worker_that_still_holds_its_slot_is_not_gone(story: Story, slot: Slot) -> None:
+    before = story.reaches("x", SETTLING).times_out("x").record
+    assert story.slot("x", slot).record == before
+
+
+def test_what_is_seen_of_a_slot_changes_nothing_about_a_stream_that_nobody_cancelled(story: Story) -> None:
+    before = story.reaches("x", ENDED).record
+    assert story.slot("x", Slot.FREE).record == before
+
+
+def test_a_worker_is_seen_gone_once(story: Story) -> None:
+    before = story.reaches("x", SETTLING).settles("x").record
+    assert story.slot("x", Slot.FREE).record == before
 
 
 # -- superseded -----------------------------------------------------------------------------------
@@ -199,10 +363,9 @@ def test_the_next_turn_leaves_an_unanswered_cancel_to_its_answer(story: Story) -
     assert story.effects == (EndRelays("x"),)
 
 
-@pytest.mark.parametrize("answer", ["refuses", "fails"])
+@unaccepted
 def test_a_superseded_stream_stays_superseded(story: Story, answer: str) -> None:
-    story.starts("x").cancels("x").starts("y")
-    story.refuses("x") if answer == "refuses" else story.fails("x")
+    story.starts("x").cancels("x").starts("y").does_not_accept("x", answer)
     assert story.stream("x").ending is Ending.SUPERSEDED
     assert story.owner == "y"
 

@@ -66,7 +66,7 @@ def test_the_owner_is_the_last_stream_that_has_not_ended() -> None:
 
 
 def test_a_superseded_stream_whose_cancel_is_unanswered_is_not_the_owner() -> None:
-    superseded = StreamRecord("x", CANCEL_SENT, 1, Ending.SUPERSEDED, SENT)
+    superseded = StreamRecord("x", CANCEL_SENT, 1, Ending.SUPERSEDED, sent=(SENT,))
     assert SessionRecord("s", (superseded,)).owner is None
     assert SessionRecord("s", (running("w"), superseded)).owner == running("w")
 
@@ -113,3 +113,43 @@ def test_a_running_stream_is_kept_however_many_ended_after_it() -> None:
 def test_the_bound_counts_endings_not_streams() -> None:
     record = SessionRecord("s", tuple(ended(f"x{n}") for n in range(SessionRecord.KEPT_ENDINGS)))
     assert len(record.put(running("y")).streams) == SessionRecord.KEPT_ENDINGS + 1
+
+
+@pytest.mark.parametrize("state", [RUNNING, CANCEL_SENT, SETTLING])
+def test_a_stream_that_has_not_ended_may_have_a_worker(state: StreamState) -> None:
+    assert StreamRecord("x", state, 1).may_have_worker
+
+
+@pytest.mark.parametrize("ending", [ending for ending in Ending if ending is not Ending.CANCELLED])
+def test_a_stream_that_ended_by_itself_has_no_worker(ending: Ending) -> None:
+    assert not StreamRecord("x", ENDED, 1, ending, replace(ACKED, slot=Slot.BUSY)).may_have_worker
+
+
+@pytest.mark.parametrize(
+    ("cancel", "may"),
+    [
+        (None, True),
+        (replace(SEEN_AND_ANSWERED, slot=Slot.BUSY), True),
+        (replace(SEEN_AND_ANSWERED, slot=Slot.FENCED), True),
+        (replace(SEEN_AND_ANSWERED, slot=Slot.FREE), False),
+    ],
+)
+def test_a_cancelled_stream_may_have_a_worker_until_that_was_seen_gone(cancel: Cancel | None, *, may: bool) -> None:
+    """P11: a Stop is believed by proof. F14: an accepted cancel may be lost."""
+    assert StreamRecord("x", ENDED, 1, Ending.CANCELLED, cancel).may_have_worker is may
+
+
+@pytest.mark.parametrize(
+    ("ending", "uncertain"),
+    [
+        (Ending.FINISHED, False),
+        (Ending.FAILED, False),
+        (Ending.CANCELLED, False),
+        (Ending.SUPERSEDED, True),
+        (Ending.LOST, True),
+        (Ending.UNKNOWN, True),
+    ],
+)
+def test_an_end_is_uncertain_if_nobody_told_it(ending: Ending, *, uncertain: bool) -> None:
+    assert StreamRecord("x", ENDED, 1, ending).is_uncertain is uncertain
+    assert not StreamRecord("x", CANCEL_SENT, 1, ending).is_uncertain

@@ -36,6 +36,17 @@ def test_a_restart_does_not_undo_an_ending_seen_before_it(story: Story) -> None:
     assert story.refuses("x").stream("x").ending is Ending.FINISHED
 
 
+@pytest.mark.parametrize("state", [RUNNING, CANCEL_SENT])
+def test_a_restart_loses_no_runners_turn(story: Story, state: StreamState) -> None:
+    """F20: it runs in another process."""
+    story.starts("x", hosted=False)
+    if state is CANCEL_SENT:
+        story.cancels("x")
+    before = story.record
+    assert story.restarts().record == before
+    assert story.effects == ()
+
+
 def test_a_restart_ends_a_cancel_that_settles(story: Story) -> None:
     story.reaches("x", SETTLING).restarts()
     assert story.stream("x").state is ENDED

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 
 from proxy.core import observations as seen
-from proxy.core.effects import EndRelays
+from proxy.core.effects import EndRelays, TransitionError
 from proxy.core.records import Ending, SessionRecord, Slot, StreamRecord, StreamState
-from proxy.core.transitions import TRANSITIONS, TransitionError, apply
+from proxy.core.transitions import STEPS, UNCHANGED, apply
 
 if TYPE_CHECKING:
     from tests.core.conftest import Story
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
 STATES: tuple[StreamState | None, ...] = (None, *StreamState)
 
-# A cancel is recorded as sent only when none was, and answered only when one was sent.
-IMPOSSIBLE = {
-    *product((CANCEL_SENT, SETTLING, ENDED), (seen.CancelSent,)),
-    *product((None, RUNNING, SETTLING, ENDED), (seen.CancelAccepted, seen.CancelRefused, seen.CancelFailed)),
-}
+# A cancel of a stream that settles is judged to be a repetition of the accepted one.
+IMPOSSIBLE = {(SETTLING, seen.CancelSent)}
 
 # Each observation of the stream `x`, later than all before it.
 EXAMPLES: tuple[seen.StreamObservation, ...] = (
     seen.TurnStarted(9, "x"),
     seen.StartConflicted(9, "x"),
     seen.StreamEnded(9, "x", Ending.FINISHED),
+    seen.StreamSpoke(9, "x"),
     seen.StatusSeen(9, 9, "x", active=True, ending=None),
     seen.StreamMissing(9, 9, "x"),
     seen.CancelSent(9, "x", "c-9", "credentials"),
-    seen.CancelAccepted(9, "x"),
-    seen.CancelRefused(9, "x"),
-    seen.CancelFailed(9, "x"),
+    seen.CancelOverdue(9, "x", "c-1"),
+    seen.CancelAccepted(9, "x", "c-1"),
+    seen.CancelRefused(9, "x", "c-1", gone=True),
+    seen.CancelFailed(9, "x", "c-1"),
     seen.RelaysEnded(9, "x"),
     seen.CancelAnswered(9, "x"),
     seen.SlotSeen(9, "x", Slot.FREE),
-    seen.SettleTimedOut(9, "x"),
+    seen.CancelRepeated(9, "x"),
+    seen.StopTimedOut(9, "x"),
 )
 
 
@@ -49,9 +49,22 @@ def test_there_is_an_example_of_every_observation() -> None:
     assert {type(example) for example in EXAMPLES} == set(get_args(seen.StreamObservation))
 
 
-def test_every_pair_is_listed_or_known_to_be_impossible() -> None:
+def test_every_pair_means_something_or_nothing_or_is_known_to_be_impossible() -> None:
     pairs = set(product(STATES, get_args(seen.StreamObservation)))
-    assert set(TRANSITIONS) == pairs - IMPOSSIBLE
+    steps = {(state, kind) for state, kinds in STEPS.items() for kind in kinds}
+    unchanged = {(state, kind) for state, kinds in UNCHANGED.items() for kind in kinds}
+    assert steps | unchanged == pairs - IMPOSSIBLE
+    assert not steps & unchanged
+
+
+@pytest.mark.parametrize(("state", "observation"), list(product(STATES, EXAMPLES)))
+def test_what_means_nothing_changes_nothing(
+    story: Story, state: StreamState | None, observation: seen.StreamObservation
+) -> None:
+    before = story.reaches("x", state).record
+    if type(observation) in UNCHANGED[state]:
+        assert story.sees(observation).record == before
+        assert story.effects == ()
 
 
 @pytest.mark.parametrize(("state", "observation"), list(product(STATES, EXAMPLES)))
@@ -78,11 +91,18 @@ def test_the_other_sessions_streams_are_left_alone(
 
 @pytest.mark.parametrize(
     "observation",
-    [seen.RelaysEnded(3, "x"), seen.CancelAnswered(3, "x"), seen.SlotSeen(3, "x", Slot.FREE)],
+    [
+        seen.RelaysEnded(3, "x"),
+        seen.CancelAnswered(3, "x"),
+        seen.SlotSeen(3, "x", Slot.FREE),
+        seen.CancelRepeated(3, "x"),
+        seen.CancelRefused(3, "x", "c-1", gone=True),
+        seen.StopTimedOut(3, "x"),
+    ],
 )
 def test_a_settling_stream_without_a_cancel_is_a_fault(observation: seen.StreamObservation) -> None:
     broken = SessionRecord("s", (StreamRecord("x", SETTLING, 1),))
-    with pytest.raises(TransitionError, match="x is settling without a cancel"):
+    with pytest.raises(TransitionError, match=r"x is \w+ without a cancel"):
         apply(broken, observation)
 
 
@@ -93,6 +113,26 @@ def test_a_start_makes_the_stream_the_owner(story: Story) -> None:
     story.starts("x")
     assert story.owner == "x"
     assert story.stream("x") == StreamRecord("x", RUNNING, since=1, started_at=1)
+    assert story.effects == ()
+
+
+def test_what_a_start_says_of_its_turn_is_remembered(story: Story) -> None:
+    story.sees(seen.TurnStarted(1, "x", hosted=True, stamp=1700.5, took=0.25))
+    assert story.stream("x") == StreamRecord("x", RUNNING, 1, started_at=1, hosted=True, stamp=1700.5, took=0.25)
+
+
+def test_a_runners_turn_begins_beside_the_others(story: Story) -> None:
+    """F20: neither ends by the other's start."""
+    story.starts("x", hosted=False).starts("y", hosted=False)
+    assert story.states == {"x": RUNNING, "y": RUNNING}
+    assert story.owner == "y"
+    assert story.effects == ()
+
+
+@pytest.mark.parametrize("state", [CANCEL_SENT, SETTLING])
+def test_a_runners_turn_leaves_a_cancel_as_it_is(story: Story, state: StreamState) -> None:
+    before = story.reaches("x", state).stream("x")
+    assert story.starts("y", hosted=False).stream("x") == before
     assert story.effects == ()
 
 
@@ -189,6 +229,54 @@ def test_a_missing_stream_that_is_not_thought_to_run_teaches_nothing(story: Stor
     assert story.misses("x").record == before
 
 
+# -- turns speak ----------------------------------------------------------------------------------
+
+
+def test_the_first_output_shows_that_an_agent_listens(story: Story) -> None:
+    """F14."""
+    story.starts("x").speaks("x").speaks("x")
+    assert story.stream("x") == StreamRecord("x", RUNNING, since=1, started_at=1, spoke_at=2)
+    assert story.effects == ()
+
+
+@pytest.mark.parametrize("state", [CANCEL_SENT, SETTLING])
+def test_output_does_not_undo_a_cancel(story: Story, state: StreamState) -> None:
+    story.reaches("x", state).speaks("x")
+    assert story.states == {"x": state}
+    assert story.stream("x").spoke_at == story.now
+
+
+def test_a_superseded_stream_that_speaks_runs(story: Story) -> None:
+    """F20: a runner's turns run side by side, and a second start ends neither."""
+    story.starts("x").starts("y").speaks("x")
+    assert story.stream("x") == StreamRecord("x", RUNNING, since=3, started_at=1, spoke_at=3)
+    assert story.states == {"x": RUNNING, "y": RUNNING}
+    assert story.owner == "y"
+
+
+def test_a_superseded_stream_that_speaks_under_a_cancel_is_not_superseded(story: Story) -> None:
+    story.starts("x").cancels("x").starts("y").speaks("x").accepts("x")
+    assert story.cancel_of("x").overtaken_by is None
+
+
+def test_a_lost_stream_that_speaks_runs(story: Story) -> None:
+    story.starts("x").misses("x").speaks("x")
+    assert story.states == {"x": RUNNING}
+    assert story.stream("x").ending is None
+
+
+def test_a_stream_that_ended_nobody_knows_how_runs_if_it_speaks(story: Story) -> None:
+    story.starts("x").cancels("x").refuses("x", gone=True).speaks("x")
+    assert story.states == {"x": RUNNING}
+
+
+@pytest.mark.parametrize("ending", [Ending.FINISHED, Ending.FAILED, Ending.CANCELLED])
+def test_a_stream_that_said_how_it_ended_does_not_run_again(story: Story, ending: Ending) -> None:
+    """Several relays of it may be at different places."""
+    before = story.starts("x").ends("x", ending).record
+    assert story.speaks("x").record == before
+
+
 # -- status ---------------------------------------------------------------------------------------
 
 
@@ -223,17 +311,23 @@ def test_a_running_stream_that_is_active_goes_on(story: Story) -> None:
 def test_an_active_stream_runs_whatever_was_believed(story: Story) -> None:
     story.starts("x").misses("x").starts("y").status("x", active=True)
     assert story.owner == "x"
-    assert story.stream("x") == StreamRecord("x", RUNNING, since=4)
+    assert story.stream("x") == StreamRecord("x", RUNNING, since=4, started_at=1)
     assert story.stream("y").ending is Ending.SUPERSEDED
 
 
-def test_an_ended_stream_that_is_inactive_and_has_no_journal_is_lost(story: Story) -> None:
-    story.starts("x").cancels("x").refuses("x").status("x", active=False)
-    assert story.stream("x").ending is Ending.LOST
+def test_an_active_stream_runs_though_its_cancel_was_given_up(story: Story) -> None:
+    story.reaches("x", SETTLING).times_out("x").status("x", active=True)
+    assert story.stream("x") == StreamRecord("x", RUNNING, since=5, started_at=1)
+
+
+def test_an_ended_stream_that_is_inactive_and_has_no_journal_stays_what_it_is(story: Story) -> None:
+    """F3: `active: false` alone is no proof of anything."""
+    before = story.starts("x").cancels("x").refuses("x", gone=True).record
+    assert story.status("x", active=False).record == before
 
 
 def test_the_journal_tells_how_a_stream_ended(story: Story) -> None:
-    story.starts("x").cancels("x").refuses("x").status("x", active=False, ending=Ending.FINISHED)
+    story.starts("x").cancels("x").refuses("x", gone=True).status("x", active=False, ending=Ending.FINISHED)
     assert story.stream("x").ending is Ending.FINISHED
 
 

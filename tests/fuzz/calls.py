@@ -4,12 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from io import BytesIO
+from math import isfinite
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
-from proxy.core.records import Ending
-from proxy.guard.handler import _hold
-from proxy.hermes import answers, events
+from proxy.core.records import Ending, Slot
+from proxy.guard.spool import in_memory
+from proxy.hermes import answers, events, health
 from proxy.hermes.contract import (
     Cancel,
     OpenStream,
@@ -103,7 +104,7 @@ async def _held(body: bytes, limit: int, size: int) -> bytes:
         for at in range(0, len(body), size):
             yield body[at : at + size]
 
-    held = await _hold(Body(len(body), chunks()), limit)
+    held = await in_memory(Body(len(body), chunks()), limit)
     if isinstance(held, bytes):
         assert len(held) <= limit
         return held
@@ -119,13 +120,23 @@ def check_answer(data: bytes) -> None:
     assert answers.read_cancel(status, body) in {True, False, None}
     answers.read_status(status, body)
     answers.is_missing(status, body)
-    assert isinstance(answers.read_server_start(status, body, 1.0), float | None)
-    if (runs := answers.read_runs(status, body)) is not None:
-        runs.slot("x")
+    answers.read_session(status, body)
+    check_health(status, body)
     refused = json.loads(answers.refused_cancel(body, Ending.FINISHED))
     assert (refused["cancelled"], refused["reason"]) == (False, "finished")
     for text in _texts(_loaded(body)):
         assert json.loads(answers.stale_cancel(text, Ending.UNKNOWN, text))["stream_id"] == text
+
+
+def check_health(status: int, body: bytes) -> None:
+    """Whatever numbers it names can be reckoned with."""
+    if (start := health.read_server_start(status, body, 1.0, 2.0)) is not None:
+        assert not start.is_later_than(start)
+        assert isfinite(start.at)
+    if (runs := health.read_runs(status, body)) is not None:
+        turn = health.Turn("x", stamp=1700.0, known_for=2.0)
+        assert not runs.is_empty or runs.slot(turn) is Slot.FREE
+        assert runs.includes("x") is not True or runs.slot(turn, marked=runs.marks_cancelled) is not Slot.FREE
 
 
 EVENTS = ("done", "apperror", "error", "cancel", "stream_end", "compressed", "server_turn_started", "token", "")

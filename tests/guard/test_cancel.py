@@ -1,6 +1,7 @@
 """What a browser is told about its Stop, on every release's habits."""
 
 import asyncio
+from ipaddress import ip_network
 
 import pytest
 
@@ -185,7 +186,7 @@ async def test_a_stranger_is_told_nothing(make_lab: MakeLab) -> None:
         assert not stranger.guard
 
 
-TRUSTING = ClientSettings(trusted_proxies=("127.0.0.0/8",))
+TRUSTING = ClientSettings(trusted_proxies=(ip_network("127.0.0.0/8"),))
 
 
 @pytest.mark.parametrize("field", ["Authorization", "Cookie", "X-Forwarded-User", "X-Vouch-User"])

@@ -246,7 +246,8 @@ async def test_another_process_may_be_another_release() -> None:
         await asyncio.sleep(10)
         await one.health.reading()
 
-        assert (one.health.repeats, one.health.marks) == (None, False)
+        known: tuple[bool | None, bool] = (one.health.repeats, one.health.marks)
+        assert known == (None, False)
 
 
 @in_virtual_time

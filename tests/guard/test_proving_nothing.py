@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
 
-import aiohttp
 import pytest
 
 from proxy.config import RelaySettings
@@ -137,16 +137,27 @@ async def test_a_tab_that_is_far_behind_when_another_one_sends_gets_all_of_its_t
     brief = OWNERSHIP.model_copy(update={"orphan_grace": 0.2, "linger": 0.2, "settle_timeout": 0.3})
     lab = await make_lab("v0.51.265", ownership=brief, relay=RelaySettings(buffer=64 << 10))
     session_id = await lab.browser.new_session()
-    first = (await lab.browser.start(session_id, f"n=3000 d=0 tag={'A' * 1000}")).json["stream_id"]
-    timeout = aiohttp.ClientTimeout(total=None)
-    url = f"{lab.browser.base}/api/chat/stream?stream_id={first}"
-    async with aiohttp.ClientSession(read_bufsize=1 << 10) as slow, slow.get(url, timeout=timeout) as response:
-        await response.content.readany()
-        second = await lab.browser.start_when_accepted(session_id, "n=2 tag=B")
-        await lab.browser.open(second).ended()
-        await asyncio.sleep(1.0)
-        rest = await response.read()
+    first = (await lab.browser.start(session_id, f"n=12000 d=0 tag={'A' * 1000}")).json["stream_id"]
+    reader, writer = await _slow_reader(lab, first)
+    assert await reader.read(1000)
+    second = await lab.browser.start_when_accepted(session_id, "n=2 tag=B")
+    await lab.browser.open(second).ended()
+    await asyncio.sleep(1.0)  # longer than any limit
 
-    assert b"A2999 " in rest
+    async with asyncio.timeout(30):
+        rest = await reader.read()
+    writer.close()
+
+    assert b"A11999 " in rest
     assert rest.count(b"event: done") == 1
     assert rest.count(b"event: stream_end") == 1
+
+
+async def _slow_reader(lab: Lab, stream_id: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A browser whose own buffers take little of it."""
+    sock = socket.create_connection(("127.0.0.1", int(lab.browser.base.rpartition(":")[2])))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 16)
+    target = f"/api/chat/stream?stream_id={stream_id}"
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: hermes\r\nConnection: close\r\n\r\n".encode())
+    return reader, writer

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -93,7 +93,7 @@ class Stopped:
     def __init__(self, tasks: Tasks, hermes: Hermes) -> None:
         self.notes = Notes()
         self.relays = Relays()
-        self.settled: list[tuple[float, tuple[str, ...]]] = []
+        self.settled: list[tuple[Any, tuple[str, ...]]] = []
         self.tasks = tasks
         self.apart = Turns()
         self.ownership = ownership(self.notes)

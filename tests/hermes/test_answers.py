@@ -5,23 +5,21 @@ from typing import Any
 
 import pytest
 
-from proxy.core.records import Ending, Slot
+from proxy.core.records import Ending
 from proxy.hermes.answers import (
     Conflict,
     Login,
-    Runs,
+    SessionAnswer,
     Started,
     StatusAnswer,
     is_missing,
     read_cancel,
     read_login,
-    read_runs,
-    read_server_start,
+    read_session,
     read_start,
     read_status,
     refused_cancel,
     stale_cancel,
-    tells_server_start,
 )
 
 RUBBISH = [b"", b"<html>", b"[]", b"null", b"7", b'"text"', b"\xff\xfe", b"{}", b"[" * 200_000, b"9" * 5000]
@@ -38,10 +36,9 @@ def test_an_answer_of_another_shape_teaches_nothing(status: int, body: bytes) ->
     assert read_start(status, body, "s") is None
     assert read_cancel(status, body) is None
     assert read_status(status, body) is None
-    assert read_runs(status, body) is None
-    assert read_server_start(status, body, 10) is None
+    assert read_session(status, body) is None
     assert read_login(status, body) is None
-    assert not tells_server_start(body)
+    assert not is_missing(status, body)
 
 
 # -- starts ---------------------------------------------------------------------------------------
@@ -49,6 +46,22 @@ def test_an_answer_of_another_shape_teaches_nothing(status: int, body: bytes) ->
 
 def test_a_start_was_accepted() -> None:
     assert read_start(200, answer(stream_id="x", session_id="s"), None) == Started("s", "x")
+
+
+def test_a_start_says_when_its_turn_began() -> None:
+    """On Hermes' clock, by which `/health` may know the turn again (F15)."""
+    started = read_start(200, answer(stream_id="x", session_id="s", pending_started_at=1700.5), None)
+    assert started == Started("s", "x", 1700.5)
+    assert isinstance(started, Started)
+    assert started.is_hosted
+
+
+@pytest.mark.parametrize("stamp", [{}, {"pending_started_at": None}, {"pending_started_at": "1700"}])
+def test_a_turn_without_a_beginning_is_a_runners(stamp: dict[str, object]) -> None:
+    """F20: no cancel reaches it."""
+    started = read_start(200, answer(stream_id="x", session_id="s", **stamp), None)
+    assert isinstance(started, Started)
+    assert not started.is_hosted
 
 
 def test_a_side_stream_names_a_session_of_its_own() -> None:
@@ -147,7 +160,26 @@ def test_an_active_stream() -> None:
 def test_an_inactive_stream_without_proof_of_its_end(journal: object) -> None:
     """F3: `active: false` alone is no proof."""
     body = answer(active=False, stream_id="x", journal=journal)
-    assert read_status(200, body) == StatusAnswer(active=False, ending=None, session_id=None)
+    is_open = isinstance(journal, dict) and bool(journal)
+    assert read_status(200, body) == StatusAnswer(active=False, ending=None, session_id=None, is_open=is_open)
+
+
+@pytest.mark.parametrize(
+    ("active", "journal", "is_open"),
+    [
+        (False, {"terminal": False}, True),
+        (False, {"terminal": True, "terminal_state": "completed"}, False),
+        (False, {}, False),
+        (True, {"terminal": False}, False),
+    ],
+)
+def test_a_journal_is_open_if_it_has_no_end_and_nobody_can_subscribe(
+    journal: dict[str, object], *, active: bool, is_open: bool
+) -> None:
+    """F3: the worker still unwinds, or was lost."""
+    status = read_status(200, answer(active=active, journal=journal))
+    assert status is not None
+    assert status.is_open is is_open
 
 
 @pytest.mark.parametrize(
@@ -182,88 +214,28 @@ def test_a_session_that_is_hidden_from_the_caller_says_nothing_about_its_stream(
     assert not is_missing(404, answer(error="Session not found"))
 
 
-# -- health ---------------------------------------------------------------------------------------
+# -- sessions -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("uptime", [0, 2, 2.5])
-def test_when_the_backend_began(uptime: float) -> None:
-    assert read_server_start(200, answer(uptime_seconds=uptime), 10) == 10 - uptime
+def test_a_session_says_when_it_was_last_saved() -> None:
+    """F22: a worker saves it right before its agent begins."""
+    body = answer(session={"session_id": "s", "updated_at": 1700.25})
+    assert read_session(200, body) == SessionAnswer(1700.25)
 
 
-@pytest.mark.parametrize("uptime", [None, "2", True, [2]])
-def test_an_uptime_that_is_no_number(uptime: object) -> None:
-    assert read_server_start(200, answer(uptime_seconds=uptime), 10) is None
+@pytest.mark.parametrize("saved", [None, "1700", True])
+def test_a_session_that_does_not_say_when_it_was_saved(saved: object) -> None:
+    assert read_session(200, answer(session={"updated_at": saved})) == SessionAnswer(None)
+    assert read_session(200, answer(session={})) == SessionAnswer(None)
 
 
-@pytest.mark.parametrize("uptime", [b"9" * 400, b"1e999", b"-1e999", b"NaN"])
-def test_an_uptime_that_nobody_can_count(uptime: bytes) -> None:
-    assert read_server_start(200, b'{"uptime_seconds": %b}' % uptime, 10) is None
+@pytest.mark.parametrize("session", [None, [], "text", 7])
+def test_an_answer_without_a_session(session: object) -> None:
+    assert read_session(200, answer(session=session)) is None
 
 
-def test_health_that_is_not_well_says_no_uptime() -> None:
-    assert read_server_start(503, answer(uptime_seconds=2), 10) is None
-
-
-def test_nobody_runs() -> None:
-    runs = read_runs(200, answer(runs=[]))
-    assert runs == Runs(frozenset(), unnamed=0, cancelling=False)
-    assert runs.slot("x") is Slot.FREE
-
-
-def test_runs_by_name() -> None:
-    """F3: up to v0.51.762 a run is named by its stream."""
-    runs = read_runs(200, answer(runs=[{"stream_id": "x", "phase": "running"}, {"stream_id": "y"}]))
-    assert runs == Runs(frozenset({"x", "y"}), unnamed=0, cancelling=False)
-    assert runs.slot("x") is Slot.BUSY
-    assert runs.slot("z") is Slot.FREE
-
-
-def test_runs_without_names() -> None:
-    """F3: later releases say only that one is being cancelled, and fence it themselves."""
-    runs = read_runs(200, answer(runs=[{"phase": "running"}, {"phase": "cancelling"}]))
-    assert runs == Runs(frozenset(), unnamed=2, cancelling=True)
-    assert runs.slot("x") is Slot.FENCED
-
-
-def test_runs_without_names_none_of_which_is_being_cancelled() -> None:
-    runs = read_runs(200, answer(runs=[{"phase": "running"}, {}]))
-    assert runs is not None
-    assert runs.slot("x") is Slot.FREE
-
-
-@pytest.mark.parametrize("runs", [None, {}, "text", [1], [{"stream_id": "x"}, None]])
-def test_runs_that_cannot_be_read(runs: object) -> None:
-    assert read_runs(200, answer(runs=runs)) is None
-
-
-def test_health_that_is_not_well_says_nothing_of_runs() -> None:
-    assert read_runs(500, answer(runs=[])) is None
-
-
-@pytest.mark.parametrize(
-    ("runs", "is_empty"),
-    [
-        (Runs(frozenset(), 0, cancelling=False), True),
-        (Runs(frozenset({"x"}), 0, cancelling=False), False),
-        (Runs(frozenset(), 1, cancelling=False), False),
-    ],
-)
-def test_somebody_works_named_or_not(runs: Runs, is_empty: bool) -> None:  # noqa: FBT001 - a column of the table above
-    assert runs.is_empty is is_empty
-
-
-@pytest.mark.parametrize(
-    ("runs", "includes"),
-    [
-        (Runs(frozenset({"x"}), 0, cancelling=False), True),
-        (Runs(frozenset({"x"}), 1, cancelling=False), True),
-        (Runs(frozenset({"y"}), 0, cancelling=False), False),
-        (Runs(frozenset(), 0, cancelling=False), False),
-        (Runs(frozenset({"y"}), 1, cancelling=False), None),
-    ],
-)
-def test_somebody_works_on_a_stream_unless_it_cannot_be_told(runs: Runs, includes: bool | None) -> None:  # noqa: FBT001 - a column of the table above
-    assert runs.includes("x") is includes
+def test_a_session_that_was_refused_teaches_nothing() -> None:
+    assert read_session(404, answer(session={"updated_at": 1700.25})) is None
 
 
 # -- logins ---------------------------------------------------------------------------------------
@@ -279,8 +251,3 @@ def test_whether_a_login_is_needed_and_there_is_one() -> None:
 @pytest.mark.parametrize("fields", [{"auth_enabled": True}, {"logged_in": True}, {"auth_enabled": 1, "logged_in": 0}])
 def test_a_login_status_of_another_shape_says_nothing(fields: dict[str, object]) -> None:
     assert read_login(200, answer(**fields)) is None
-
-
-def test_a_later_release_tells_when_its_process_began() -> None:
-    assert tells_server_start(answer(server_started_at=1.0))
-    assert not tells_server_start(answer(uptime_seconds=1.0))

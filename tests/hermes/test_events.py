@@ -16,8 +16,12 @@ from proxy.hermes.events import (
     announcement_of,
     ending_of,
     is_ending,
+    is_output,
     is_plain,
     is_terminal,
+    is_tool_end,
+    leftover,
+    leftover_in,
     rotation_of,
     session_in,
     synthesize,
@@ -51,6 +55,17 @@ def test_events_that_a_page_takes_for_the_end_of_its_turn(event: str) -> None:
 @pytest.mark.parametrize("event", ["token", "warning", "", "Done"])
 def test_events_that_no_page_takes_for_an_end(event: str) -> None:
     assert not is_ending(event)
+
+
+@pytest.mark.parametrize("event", ["token", "reasoning", "tool", "tool_complete", "interim_assistant"])
+def test_events_that_show_that_an_agent_works(event: str) -> None:
+    """F14: it listens to a cancel."""
+    assert is_output(event)
+
+
+@pytest.mark.parametrize("event", ["initial", "metering", "done", "cancel", "compressed", "Token", ""])
+def test_events_that_a_turn_without_an_agent_may_have(event: str) -> None:
+    assert not is_output(event)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +129,12 @@ def test_a_session_channel_announces_a_turn() -> None:
     told = data(session_id="s", stream_id="x")
     assert announcement_of("server_turn_started", told) == Announcement("s", "x")
     assert announcement_of("bg_task_complete", told) is None
+
+
+@pytest.mark.parametrize(("stamp", "read"), [(1700.5, 1700.5), (None, None), ("1700", None)])
+def test_an_announcement_may_say_when_its_turn_began(stamp: object, read: float | None) -> None:
+    told = data(session_id="s", stream_id="x", pending_started_at=stamp)
+    assert announcement_of("server_turn_started", told) == Announcement("s", "x", read)
 
 
 @pytest.mark.parametrize(
@@ -227,6 +248,26 @@ def test_whole_frames_of_words_are_plain(chunk: bytes) -> None:
 )
 def test_anything_else_is_looked_at(chunk: bytes) -> None:
     assert not is_plain(chunk)
+
+
+def test_the_end_of_a_tool() -> None:
+    assert [event for event in ("tool", "tool_complete", "token", "done") if is_tool_end(event)] == ["tool_complete"]
+
+
+def test_what_is_handed_back_is_read_as_it_is_written() -> None:
+    """In Hermes' shape, without an id (F11), and marked."""
+    [frame] = Scanner().feed(leftover("s", "“one”\ntwo\n\ndata: x"))
+
+    assert (frame.event, frame.last_event_id) == ("pending_steer_leftover", "")
+    said = {"session_id": "s", "text": "“one”\ntwo\n\ndata: x", "synthesized_by": "stream-guard"}
+    assert json.loads(frame.data) == said
+    assert leftover_in("pending_steer_leftover", frame.data) == said["text"]
+    assert leftover_in("token", frame.data) is None
+
+
+@pytest.mark.parametrize("rubbish", [*RUBBISH, data(text=""), data(text=7)], ids=lambda rubbish: repr(rubbish[:9]))
+def test_nothing_is_handed_back_by_an_event_without_a_text(rubbish: bytes) -> None:
+    assert leftover_in("pending_steer_leftover", rubbish) is None
 
 
 @given(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.hermes.releases import FIRST_TRIED, LAST_TRIED, Mark, Span, is_hermes, name, said, seems
+from proxy.hermes.releases import FIRST_TRIED, LAST_TRIED, Mark, Span, is_hermes, name, repeats_cancels, said, seems
 
 ALL = Span()
 
@@ -78,3 +78,22 @@ def test_something_holds_for_all_for_none_or_for_some(
 
 def test_the_tried_releases_have_their_tags_names() -> None:
     assert (name(FIRST_TRIED), name(LAST_TRIED)) == ("v0.51.195", "v0.52.262")
+
+
+@pytest.mark.parametrize(
+    ("server", "tells_start", "repeats"),
+    [
+        ("HermesWebUI/0.51.236 Python/3", False, False),
+        ("HermesWebUI/0.51.236 Python/3", True, False),
+        ("HermesWebUI/0.51.237 Python/3", False, True),
+        ("HermesWebUI/exp-v0.52.262 Python/3", True, True),
+        ("HermesWebUI Python/3", True, True),
+        ("HermesWebUI Python/3", False, None),
+        ("", False, None),
+    ],
+)
+def test_later_releases_find_a_worker_that_its_stream_has_left_behind(
+    server: str, *, tells_start: bool, repeats: bool | None
+) -> None:
+    """F14. By what it says of itself; else what is younger than another mark is young enough."""
+    assert repeats_cancels(server, tells_start=tells_start) is repeats

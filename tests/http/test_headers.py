@@ -17,6 +17,7 @@ from proxy.http.headers import (
     forwarded,
     is_within,
     neighbourhood,
+    only,
     serialize,
     tokens,
     values,
@@ -261,3 +262,9 @@ def test_only_a_trusted_proxy_says_who_is_logged_in() -> None:
     front = forwarded(said, peer="127.0.0.1", secure=False, trusted=LOOPBACK, identity=names)
     assert [name for name, _ in stranger[:-2]] == [b"Remote-Users"]
     assert front[:3] == said
+
+
+def test_only_the_named_fields_are_left_in_their_order() -> None:
+    headers = ((b"Set-Cookie", b"x"), (b"Content-Type", b"json"), (b"X", b"1"), (b"CACHE-CONTROL", b"no-store"))
+    assert only(headers, (b"cache-control", b"content-type")) == (headers[1], headers[3])
+    assert only(headers, ()) == ()

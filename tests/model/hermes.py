@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlparse
 
+from proxy.http.errors import BackendUnreachableError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -35,7 +37,10 @@ class Habits:
         finishes: A turn that is cancelled ends as if it had not been: its own end came first (P2).
         lingers: Nothing follows `done` but heartbeats (F6).
         health: `/health` can be read (F3).
-        deaf: From a turn's start on, a cancel is accepted and lost: its worker runs to the turn's end (F13).
+        deaf: From a turn's start on, a cancel is accepted and lost: its worker runs to the turn's end, unless another
+            cancel finds it when it listens (F13, F14). The session is saved when it begins to listen (F22).
+        tail: The last part of `unwind`, in which a further cancel spoils the session's next turn (F23).
+        runner: Turns run elsewhere: nothing lists them, no cancel reaches them, and one begins beside another (F20).
     """
 
     fences: bool
@@ -47,6 +52,8 @@ class Habits:
     lingers: bool
     health: bool
     deaf: float
+    tail: float = 0.01
+    runner: bool = False
 
 
 @dataclass
@@ -61,6 +68,13 @@ class Turn:
     worker: bool = True
     poisoned: bool = False
     """It was asked for, and began, while a cancelled worker of its session still ran (F1)."""
+    spoiled: bool = False
+    """A cancel came while the worker of the turn before was on its way out (F23)."""
+    cancelled: bool = False
+    ran_on: bool = False
+    """Its worker ran to the turn's end though the turn had been cancelled."""
+    gone_at: float | None = None
+    """When its worker, which heard the cancel, is gone."""
     journal: list[bytes] = field(default_factory=list)
     ending: str | None = None
     tabs: set[Stream] = field(default_factory=set)
@@ -119,6 +133,9 @@ class Hermes:
         """The numbers of the starts that arrived."""
         self.overlapping: set[str] = set()
         """Sessions that had two starts under way at once."""
+        self.unreachable = 0
+        """So many of the next requests find no connection."""
+        self._spoiled: set[str] = set()
         self._starting: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -142,6 +159,9 @@ class Hermes:
         url = urlparse(head.target.decode())
         stream_id = parse_qs(url.query).get("stream_id", [""])[0]
         await asyncio.sleep(0.001)
+        if self.unreachable:
+            self.unreachable -= 1
+            raise BackendUnreachableError("no connection")
         if (b"Cookie", b"stranger") in head.headers:
             yield _json(401, error="Authentication required")
             return
@@ -155,6 +175,8 @@ class Hermes:
                     yield stream
             case "/api/chat/stream/status":
                 yield self._status(stream_id)
+            case "/api/session":
+                yield self._session(parse_qs(url.query)["session_id"][0])
             case "/health":
                 yield self._health()
 
@@ -168,22 +190,31 @@ class Hermes:
         unwinding = [turn for turn in mine if turn.worker and not turn.active]
         await asyncio.sleep(START_TAKES)
         self._starting.discard(session_id)
-        for turn in mine:
+        for turn in () if self.habits.runner else mine:
             if turn.active or (turn.worker and self.habits.fences):
                 return _json(409, error="busy", active_stream_id=turn.stream_id, real=turn.active)
         turn = Turn(f"x{len(self.turns) + 1}", session_id, fields["length"], _now())
         turn.poisoned = any(old.worker for old in unwinding)
+        turn.spoiled = session_id in self._spoiled
+        self._spoiled.discard(session_id)
         self.turns[turn.stream_id] = turn
         self._spawn(self._run(turn))
-        return _json(200, stream_id=turn.stream_id, session_id=session_id)
+        stamp = {} if self.habits.runner else {"pending_started_at": turn.began}
+        return _json(200, stream_id=turn.stream_id, session_id=session_id, **stamp)
 
     async def _run(self, turn: Turn) -> None:
+        await asyncio.sleep(self.habits.deaf)
         left = turn.length
         while left > 0 and turn.active:
             self._say(turn, "token", text=f"{turn.stream_id} ")
             await asyncio.sleep(SPEAKS_EVERY)
             left -= SPEAKS_EVERY
+        if turn.cancelled and turn.worker and turn.gone_at is None:
+            await asyncio.sleep(max(left, 0.0))
+            turn.ran_on = turn.gone_at is None
         if not turn.active:
+            if turn.gone_at is None:
+                turn.worker = False
             return
         turn.active = turn.worker = False
         self._end(turn, "done")
@@ -196,31 +227,38 @@ class Hermes:
         self._close(turn)
 
     async def _cancel(self, stream_id: str) -> Stream:
-        turn = self.turns.get(stream_id)
+        turn = None if self.habits.runner else self.turns.get(stream_id)
         cancelled = turn is not None and (turn.active or (self.habits.repeats and turn.worker))
         if turn is not None and turn.active:
-            turn.active = False
-            self._spawn(self._unwind(turn, self._takes_to_unwind(turn)))
+            turn.active, turn.cancelled = False, True
+            self._spawn(self._announce_end(turn))
+            self._interrupt(turn)
+        elif turn is not None and turn.worker and self.habits.repeats:
+            self._interrupt(turn)
         await asyncio.sleep(self.habits.answer_after)
         return _json(200, ok=True, cancelled=cancelled, stream_id=stream_id)
 
-    def _takes_to_unwind(self, turn: Turn) -> float | None:
-        heard = _now() - turn.began >= self.habits.deaf
-        return self.habits.unwind if heard else turn.began + turn.length - _now()
+    def _interrupt(self, turn: Turn) -> None:
+        """Lost while the agent does not listen; a nuisance once it has listened (F13, F23)."""
+        if turn.gone_at is not None:
+            if _now() >= turn.gone_at - self.habits.tail:
+                self._spoiled.add(turn.session_id)
+        elif _now() >= turn.began + self.habits.deaf and self.habits.unwind is not None:
+            turn.gone_at = _now() + self.habits.unwind
+            self._spawn(self._unwind(turn, self.habits.unwind))
 
-    async def _unwind(self, turn: Turn, takes: float | None) -> None:
-        async def speak(after: float) -> None:
-            await asyncio.sleep(after)
-            self._end(turn, "done" if self.habits.finishes else "cancel")
-            if self.habits.finishes:
-                self._say(turn, "stream_end")
-            self._close(turn)
+    async def _unwind(self, turn: Turn, takes: float) -> None:
+        await asyncio.sleep(takes)
+        turn.worker = False
 
-        if self.habits.event_after is not None:
-            self._spawn(speak(self.habits.event_after))
-        if takes is not None:
-            await asyncio.sleep(takes)
-            turn.worker = False
+    async def _announce_end(self, turn: Turn) -> None:
+        if self.habits.event_after is None:
+            return
+        await asyncio.sleep(self.habits.event_after)
+        self._end(turn, "done" if self.habits.finishes else "cancel")
+        if self.habits.finishes:
+            self._say(turn, "stream_end")
+        self._close(turn)
 
     @asynccontextmanager
     async def _open(self, stream_id: str) -> AsyncIterator[Stream]:
@@ -242,21 +280,29 @@ class Hermes:
 
     def _status(self, stream_id: str) -> Stream:
         turn = self.turns.get(stream_id)
-        if turn is None:
+        if turn is None or self.habits.runner:
             return _json(200, active=False, stream_id=stream_id, replay_available=False)
         state = {"cancel": "interrupted-by-user", None: "running"}.get(turn.ending, "completed")
         journal = {"session_id": turn.session_id, "terminal": turn.ending is not None, "terminal_state": state}
         return _json(200, active=turn.active, stream_id=stream_id, journal=journal)
 
+    def _session(self, session_id: str) -> Stream:
+        """The session's last turn saves it with its start, and when its agent begins to listen (F22)."""
+        turns = [turn for turn in self.turns.values() if turn.session_id == session_id]
+        listens = turns[-1].began + self.habits.deaf
+        saved = listens if _now() >= listens > turns[-1].began else turns[-1].began
+        return _json(200, session={"session_id": session_id, "updated_at": saved})
+
     def _health(self) -> Stream:
         if not self.habits.health:
             return _json(500, error="Internal server error")
-        runs: list[dict[str, str]] = []
+        runs: list[dict[str, object]] = []
         for turn in self.turns.values():
-            if turn.worker:
+            if turn.worker and not self.habits.runner:
                 phase = "running" if turn.active else "cancelling"
-                runs.append({"phase": phase} if self.habits.fences else {"stream_id": turn.stream_id})
-        return _json(200, runs=runs)
+                unnamed: dict[str, object] = {"phase": phase, "started_at": turn.began + 0.05}
+                runs.append(unnamed if self.habits.fences else {"stream_id": turn.stream_id})
+        return _json(200, runs=runs, uptime_seconds=_now() + 1000.0)
 
     def _say(self, turn: Turn, event: str, **fields: Any) -> None:
         data = json.dumps({"session_id": turn.session_id, **fields})

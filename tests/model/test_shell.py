@@ -105,7 +105,8 @@ class Shell(RuleBasedStateMachine):
         finishes=st.booleans(),
         lingers=st.booleans(),
         health=st.booleans(),
-        deaf=st.sampled_from([0.0, 0.3]),
+        deaf=st.sampled_from([0.0, 0.3, 2.0]),
+        runner=st.sampled_from([False, False, False, True]),
     )
     def begin(self, **habits: Any) -> None:
         self.loop = VirtualTimeLoop()
@@ -114,12 +115,14 @@ class Shell(RuleBasedStateMachine):
         self.stack.enter_context(patch("proxy.guard.relay.stream_back", self._refuse_tab))
         self.reports: list[str] = []
         self.mistakes: list[dict[str, object]] = []
+        self.stopped: set[str] = set()
         self.disorder: list[tuple[Asked, Tab, float | None]] = []
+        habits["repeats"] |= habits["fences"]  # every release that fences repeats
         self.hermes = Hermes(Habits(**habits))
         self.tabs: dict[Tab, asyncio.Task[Any]] = {}
         self.requests: list[asyncio.Task[Any]] = []
         self.asked: list[Asked] = []
-        self.restarts = 0
+        self.restarts = self.failures = 0
         self._run(self._open_proxy())
 
     # -- what happens -----------------------------------------------------------------------------
@@ -188,6 +191,12 @@ class Shell(RuleBasedStateMachine):
         """A browser goes away while its start or cancel is under way (P10)."""
         self.requests.pop(pick % len(self.requests)).cancel()
 
+    @rule(count=st.integers(1, 3))
+    def find_no_connection(self, count: int) -> None:
+        """For a moment the backend takes none, and goes on working; that proves nothing."""
+        self.failures += 1
+        self.hermes.unreachable = count
+
     @rule(span=spans)
     def wait(self, span: float) -> None:
         self._run(asyncio.sleep(span))
@@ -224,11 +233,12 @@ class Shell(RuleBasedStateMachine):
             self._check_answer(asked)
         self._check_overlaps()
         self._check_fates()
+        self._check_stops()
         for tab in self.tabs:
             self._check_tab(tab)
 
     def _check_answer(self, asked: Asked) -> None:
-        if asked.call == "start" and not asked.broken:
+        if asked.call == "start" and not (asked.broken or self.failures):
             assert asked.number in self.hermes.started, "a start was lost with its browser (P10)"
         if asked.answer is None:
             return
@@ -236,7 +246,7 @@ class Shell(RuleBasedStateMachine):
             assert asked.answer.answer.status == 401, "a stranger was answered (P9)"
         fields = json.loads(asked.answer.answer.body)
         unwinds = self.hermes.habits.unwind is not None and self.hermes.habits.unwind < 1.0
-        patient = unwinds and self.hermes.habits.answer_after < 1.0 and not self.restarts
+        patient = unwinds and self.hermes.habits.answer_after < 1.0 and not (self.restarts or self.failures)
         if asked.call == "start" and asked.answer.answer.status == 409 and patient:
             assert fields["real"], f"a spurious 409, for {fields['active_stream_id']} (F2)"
 
@@ -250,10 +260,26 @@ class Shell(RuleBasedStateMachine):
         late = habits.unwind is None or habits.unwind > 1.0 or habits.answer_after > 1.0 or habits.event_after is None
         if late or not habits.health or self.restarts or '"start_unordered"' in told:
             return
+        if self.failures or habits.runner:
+            return
         assert '"start_hold_expired"' not in told, "a start waited in vain (F13)"
         assert not any(turn.poisoned for turn in self.hermes.turns.values()), "a turn shares another's fate (F1)"
+        # Whoever has other credentials is never kept from Hermes, not even in a worker's last moments.
+        others = any(asked.caller == "you" and asked.call == "cancel" for asked in self.asked)
+        assert others or not any(turn.spoiled for turn in self.hermes.turns.values()), "a Stop too many (F23)"
+
+    def _check_stops(self) -> None:
+        """P11: a worker that can be stopped does not run on; a runner's turn goes on to its end (F20)."""
+        habits, turns = self.hermes.habits, self.hermes.turns.values()
+        cut = habits.runner and not habits.lingers and any(b"synthesized_by" in tab.received for tab in self.tabs)
+        assert not cut, "a runner's turn was cut (F20)"
+        stoppable = habits.repeats or not (self.failures or self.restarts)
+        if stoppable and habits.unwind is not None and not self.restarts:
+            assert not any(turn.ran_on and turn.length > _LONG for turn in turns), "a stopped worker ran on (P11)"
 
     def _check_tab(self, tab: Tab) -> None:
+        if self.failures and not tab.received:
+            return  # it was told that the backend takes no connection
         endings = [event for event in tab.events if event in {"stream_end", "cancel"}]
         turn = self.hermes.turns[tab.stream_id]
         least = 0 if turn.active or tab.replay else 1  # the backend's journal may end without one
@@ -309,10 +335,12 @@ class Shell(RuleBasedStateMachine):
     def _note_order(self, asked: Asked) -> None:
         """F5: a browser has its terminal event shortly before the answer of its Stop, unless one of them is late."""
         now = self.loop.time()
-        if now - asked.at >= OWNERSHIP.answer_timeout:
+        is_first, self.stopped = asked.stream_id not in self.stopped, self.stopped | {asked.stream_id}
+        if now - asked.at >= OWNERSHIP.answer_timeout or not is_first:
             return
         for tab in self.tabs:
-            if tab.stream_id == asked.stream_id and tab.opened_at < asked.at and not (tab.replay or tab.left):
+            watched = tab.stream_id == asked.stream_id and tab.opened_at < asked.at and not (tab.replay or tab.left)
+            if watched and (tab.received or not self.failures):
                 before = None if tab.told_at is None else now - tab.told_at
                 if before is None or not 0.5 * OWNERSHIP.answer_gap < before < 0.1:
                     self.disorder.append((asked, tab, before))
@@ -335,6 +363,9 @@ class Shell(RuleBasedStateMachine):
 
 
 _BOUNDS = OWNERSHIP.model_dump()
+
+_LONG = 30.0
+"""Seconds that a turn takes which a cancel must end, however often one is lost on the way."""
 
 
 def _line(loop: asyncio.AbstractEventLoop, event: str, **fields: object) -> str:

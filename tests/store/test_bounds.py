@@ -1,5 +1,5 @@
+from proxy.core.effects import Transition
 from proxy.core.records import Ending, SessionRecord, StreamRecord, StreamState
-from proxy.core.transitions import Transition
 from proxy.store.memory import MemoryStore
 
 

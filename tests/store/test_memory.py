@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.core.effects import EndRelays
+from proxy.core.effects import EndRelays, Transition
 from proxy.core.records import Ending, SessionRecord, StreamRecord, StreamState
-from proxy.core.transitions import Transition
 from proxy.store.base import Change, Store
 from proxy.store.memory import MemoryStore
 
