@@ -83,6 +83,7 @@ class CancelGuard:
             stream=stream_id,
             cancel=cancel_id,
             verdict=type(verdict).__name__.lower(),
+            first=getattr(verdict, "first", None),
             shared=getattr(verdict, "shared", None),
         )
         judged = await self._carry_out(verdict, head, stream_id, cancel_id)

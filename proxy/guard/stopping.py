@@ -169,8 +169,10 @@ class Stopping:
             await self._keep_the_rate()
             if not is_apart or not await self._is_settling(stream_id):
                 return None
+            asked = self._ownership.clock()
             cancelled = await self._ask(head)
-        self._report("cancel_repeated", stream=stream_id, cancelled=cancelled)
+        took = round(self._ownership.clock() - asked, 6)
+        self._report("cancel_repeated", stream=stream_id, cancelled=cancelled, took=took)
         await self.said(stream_id, cancelled=cancelled)
         return cancelled
 

@@ -22,7 +22,9 @@ class Receipt:
         terminal_seen: When every relay had been given its ending.
         answered: When the browser was answered.
         slot_free: When the worker's slot was known to be free.
-        slot_freed_by: What told so: `/health`, or the next start that was accepted (F3).
+        slot_freed_by: What told so: the cancel, repeated, found no worker (F14); `/health` did not list it (F3); the
+            next start was accepted; or the backend was started anew.
+        repeats: How often the cancel was sent again, since the worker might still be there (P11).
         missing: What had not happened so far, or when the wait for it ended; empty if it settled.
     """
 
@@ -35,6 +37,7 @@ class Receipt:
     answered: float | None
     slot_free: float | None
     slot_freed_by: SlotFreedBy | None
+    repeats: int
     missing: tuple[str, ...]
 
     @classmethod
@@ -54,6 +57,7 @@ class Receipt:
             answered=after(cancel.answered_at),
             slot_free=after(cancel.slot_free_at),
             slot_freed_by=cancel.slot_freed_by,
+            repeats=cancel.repeats,
             missing=cancel.missing,
         )
 
@@ -79,7 +83,7 @@ class Receipt:
         known = {"slot_freed_by": freed_by, "took": self.took}
         about = {"cancel": self.cancel_id, "stream": self.stream_id, "ending": self.ending}
         told = {name: value for name, value in known.items() if value is not None}
-        return {**about, **self.steps, **told, "missing": list(self.missing)}
+        return {**about, **self.steps, **told, "repeats": self.repeats, "missing": list(self.missing)}
 
 
 class Receipts:

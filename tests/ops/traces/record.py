@@ -19,7 +19,7 @@ from proxy.config import Settings
 from proxy.demo import RELEASES, Backend, Pace
 from proxy.ops.trace import Trace
 
-QUICK = {"settle_timeout": 0.6, "answer_timeout": 0.3, "orphan_grace": 0.3, "linger": 0.3}
+QUICK = {"settle_timeout": 0.6, "stop_timeout": 1.6, "answer_timeout": 0.3, "orphan_grace": 0.3, "linger": 0.3}
 PACE = Pace(token=0.02, first_token=0.02, unwind=0.05)
 LONG = "hello n=800 d=0.02 tag=A"
 SHORT = "hello n=2 d=0.01 tag=B"
@@ -93,6 +93,7 @@ async def play(browser: Browser, backend: Backend) -> None:
     await _stop_three_times(browser)
     await _leave(browser)
     await _hang(browser, backend)
+    await _press_on(browser, backend)
     await _aside(browser)
     await _compress(browser)
 
@@ -141,15 +142,33 @@ async def _leave(browser: Browser) -> None:
 
 
 async def _hang(browser: Browser, backend: Backend) -> None:
-    """A cancel that says nothing more, and a worker that does not unwind: everything ends at its limit."""
+    """A cancel that says nothing more, and a worker that does not unwind: everything ends at its limit.
+
+    The Stop is given up then, and a further one is forwarded as if it were the first.
+    """
     session_id = await browser.session()
     stream_id = await browser.start(session_id, LONG)
     await browser.watch(stream_id)
     backend.faults = replace(backend.faults, hang=True, mute_cancel=True)
     await browser.stop(stream_id)
     await browser.start(session_id, SHORT)
+    await asyncio.sleep(QUICK["stop_timeout"] - QUICK["settle_timeout"] + 0.3)
+    await browser.stop(stream_id)
     backend.faults = replace(backend.faults, hang=False, mute_cancel=False)
     await asyncio.sleep(0.2)
+
+
+async def _press_on(browser: Browser, backend: Backend) -> None:
+    """A worker that unwinds late: its cancel is repeated, and one more caller has it cancelled as well."""
+    session_id = await browser.session()
+    stream_id = await browser.start(session_id, LONG)
+    await browser.watch(stream_id)
+    backend.faults = replace(backend.faults, hang=True)
+    await browser.stop(stream_id)
+    await asyncio.sleep(1.1)
+    await browser.stop(stream_id, cookie="who=else")
+    backend.faults = replace(backend.faults, hang=False)
+    await (await browser.watch(await browser.start(session_id, SHORT)))
 
 
 async def _aside(browser: Browser) -> None:
