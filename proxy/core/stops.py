@@ -102,8 +102,10 @@ def answered(record: SessionRecord, stream: StreamRecord, answered: seen.CancelA
 
 
 def slot_seen(record: SessionRecord, stream: StreamRecord, slot: seen.SlotSeen) -> Transition:
-    """What was seen of its worker."""
+    """What was seen of its worker; one that was seen gone does not come back, whatever is answered late."""
     cancel = _cancel(stream)
+    if cancel.slot is Slot.FREE:
+        return Transition(record)
     free = slot.slot is Slot.FREE
     seen_so = cancel.freed(slot.at, slot.by) if free else replace(cancel, slot=slot.slot)
     return _settle(record, stream, seen_so, slot.at)

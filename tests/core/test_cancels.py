@@ -256,6 +256,13 @@ def test_a_fenced_slot_may_turn_out_to_be_busy(story: Story) -> None:
     assert story.cancel_of("x").slot is Slot.BUSY
 
 
+@pytest.mark.parametrize("slot", [Slot.BUSY, Slot.FENCED, Slot.FREE])
+def test_a_worker_that_was_seen_gone_does_not_come_back(story: Story, slot: Slot) -> None:
+    """P11: an older question may be answered later."""
+    before = story.reaches("x", SETTLING).slot("x", Slot.FREE).record
+    assert story.slot("x", slot).record == before
+
+
 def test_a_terminal_event_while_settling_is_noted(story: Story) -> None:
     story.reaches("x", SETTLING).ends("x", Ending.FINISHED)
     assert story.stream("x").state is SETTLING
