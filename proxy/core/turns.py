@@ -50,6 +50,8 @@ def _supersede(stream: StreamRecord, at: float) -> tuple[StreamRecord, tuple[Eff
         return replace(stream, ending=stream.ending or Ending.SUPERSEDED), (end_relays,)
     if stream.cancel is None:
         return replace(stream, state=ENDED, since=at, ending=Ending.SUPERSEDED), (end_relays,)
+    if stream.since > at:  # what began before the cancel was accepted says nothing of its worker
+        return replace(stream, ending=stream.ending or Ending.SUPERSEDED), (end_relays,)
     # The backend would not have accepted the next turn with the slot taken, or cannot be helped any more.
     cancel = stream.cancel.freed(at, SlotFreedBy.NEXT_START)
     ended = replace(stream, cancel=cancel).ended(at, Ending.CANCELLED)

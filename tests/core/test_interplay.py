@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.core.records import Ending, SessionRecord, StreamRecord, StreamState
+from proxy.core.records import Ending, SessionRecord, Slot, StreamRecord, StreamState
 from proxy.core.verdicts import Forward, Stale, judge_cancel
 
 if TYPE_CHECKING:
@@ -37,6 +37,15 @@ def test_an_adopted_stream_is_superseded_by_a_later_one(story: Story) -> None:
     """P1: else its cancel is forwarded once its successor has ended."""
     story.starts("y").adopts(StreamRecord("x", RUNNING, 0.5, began=0.5)).ends("y")
     assert judge_cancel(story.record, "x", "anybody") == Stale(Ending.SUPERSEDED, proven=False)
+
+
+def test_a_turn_that_began_before_a_cancel_was_accepted_does_not_show_that_its_worker_is_gone(story: Story) -> None:
+    """P11: two records turn out to be one session's, and the later turn began while the cancel was on its way."""
+    streams = story.starts("x").cancels("x").starts("y").accepts("x").record.streams
+    other = type(story)(SessionRecord("t")).adopts(*streams)
+    assert other.states == {"x": SETTLING, "y": RUNNING}
+    assert other.cancel_of("x").slot is Slot.BUSY
+    assert other.stream("x").ending is Ending.SUPERSEDED
 
 
 def test_an_adopted_stream_that_began_later_owns_the_session(story: Story) -> None:
