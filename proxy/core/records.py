@@ -129,6 +129,10 @@ class StreamRecord:
         """This stream at its end; an end that was seen before is kept."""
         return replace(self, state=StreamState.ENDED, since=at, ending=self.ending or ending)
 
+    def running(self, since: float) -> Self:
+        """This stream, which runs after all: what was seen of its end is forgotten."""
+        return replace(self, state=StreamState.RUNNING, since=since, ending=None, cancel=None, proven=True)
+
     @property
     def may_have_worker(self) -> bool:
         """True unless it ended by itself, or its cancelled worker was seen gone (P11: a Stop is believed by proof)."""

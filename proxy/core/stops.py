@@ -64,7 +64,7 @@ def withdraw(
         return Transition(record.drop(stream.stream_id))
     if left.ending is not None:
         return Transition(record.put(left.ended(answered.at, left.ending)), (EndRelays(stream.stream_id),))
-    return Transition(record.put(replace(left, state=RUNNING, since=answered.at)))
+    return Transition(record.put(left.running(answered.at)))
 
 
 def forget_sent(

@@ -145,7 +145,7 @@ def revive(record: SessionRecord, stream: StreamRecord, spoke: seen.StreamSpoke)
     """It was believed to be over without proof, and says something: it runs (F20)."""
     if not stream.is_uncertain:
         return Transition(record)
-    return hear(record, replace(stream, state=RUNNING, since=spoke.at, ending=None), spoke)
+    return hear(record, stream.running(spoke.at), spoke)
 
 
 # -- status ---------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def _run(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -
     """The stream runs, unless another came to own the session after the question."""
     if record.owner and record.owner.since > status.asked:
         return Transition(record)
-    return _own(record, replace(stream, state=RUNNING, since=status.asked, ending=None, cancel=None))
+    return _own(record, stream.running(status.asked))
 
 
 def status_under_cancel(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:

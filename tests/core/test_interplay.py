@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.core.effects import Settled
 from proxy.core.records import Ending, SessionRecord, Slot, StreamRecord, StreamState
 from proxy.core.verdicts import Forward, Stale, judge_cancel
 
@@ -86,3 +87,18 @@ def test_a_journal_read_while_a_cancel_is_on_its_way_counts(story: Story) -> Non
     """P1: the cancel fails; the end that was seen meanwhile stands."""
     story.starts("x").cancels("x").status("x", active=False, ending=Ending.FINISHED).fails("x")
     assert judge_cancel(story.record, "x", "anybody") == Stale(Ending.FINISHED)
+
+
+@pytest.mark.parametrize("over_by", ["the next turn", "a restart"])
+def test_a_stream_that_runs_again_has_no_cancel_that_could_settle_once_more(story: Story, over_by: str) -> None:
+    """It was overtaken, accepted, and given up; then it speaks, and is over once more."""
+    story.starts("x").cancels("x").starts("y").accepts("x").times_out("x").speaks("x")
+    assert story.stream("x").cancel is None
+    story.starts("z") if over_by == "the next turn" else story.restarts()
+    assert not any(isinstance(effect, Settled) for effect in story.effects)
+
+
+def test_a_stream_whose_further_cancel_fails_has_no_cancel_that_could_settle_once_more(story: Story) -> None:
+    story.starts("x").cancels("x").starts("y").accepts("x").times_out("x").cancels("x", "c-2").speaks("x")
+    assert story.fails("x", "c-2").stream("x").cancel is None
+    assert story.states["x"] is RUNNING
