@@ -32,7 +32,8 @@ def accept(record: SessionRecord, stream: StreamRecord, accepted: seen.CancelAcc
         return Transition(record)
     overtaken_by = None if stream.ending is Ending.CANCELLED else stream.ending
     cancel = replace(sent, acked_at=accepted.at, overtaken_by=overtaken_by)
-    settling = replace(_without(stream, accepted), state=SETTLING, since=accepted.at, cancel=cancel, proven=True)
+    left = _without(stream, accepted)
+    settling = replace(left, state=SETTLING, since=accepted.at, cancel=cancel, proven=True, gone=False)
     effects = (PursueStop(stream.stream_id, cancel), EndRelays(stream.stream_id))
     return Transition(record.put(settling), effects)
 
@@ -49,7 +50,7 @@ def refuse(record: SessionRecord, stream: StreamRecord, refused: seen.CancelRefu
     if not (refused.gone and stream.proven):
         return withdraw(record, stream, refused)
     cancel = stream.cancel.freed(refused.at, SlotFreedBy.CANCEL) if stream.cancel else None
-    ended = replace(_without(stream, refused), cancel=cancel).ended(refused.at, Ending.UNKNOWN)
+    ended = replace(_without(stream, refused), cancel=cancel, gone=True).ended(refused.at, Ending.UNKNOWN)
     return Transition(record.put(ended), (EndRelays(stream.stream_id),))
 
 

@@ -47,11 +47,11 @@ def _own(record: SessionRecord, stream: StreamRecord) -> Transition:
 def _supersede(stream: StreamRecord, at: float) -> tuple[StreamRecord, tuple[Effect, ...]]:
     end_relays = EndRelays(stream.stream_id)
     if stream.state is CANCEL_SENT:
-        return replace(stream, ending=stream.ending or Ending.SUPERSEDED), (end_relays,)
+        return stream.hearing_of(Ending.SUPERSEDED, at), (end_relays,)
     if stream.cancel is None:
         return replace(stream, state=ENDED, since=at, ending=Ending.SUPERSEDED), (end_relays,)
     if stream.since > at:  # what began before the cancel was accepted says nothing of its worker
-        return replace(stream, ending=stream.ending or Ending.SUPERSEDED), (end_relays,)
+        return stream.hearing_of(Ending.SUPERSEDED, at), (end_relays,)
     # The backend would not have accepted the next turn with the slot taken, or cannot be helped any more.
     cancel = stream.cancel.freed(at, SlotFreedBy.NEXT_START)
     ended = replace(stream, cancel=cancel).ended(at, Ending.CANCELLED)
@@ -62,10 +62,13 @@ def lose_running(record: SessionRecord, restarted: seen.BackendRestarted) -> Tra
     """What the backend ran is lost; what a runner runs is not (F20)."""
     effects: list[Effect] = []
     for stream in record.streams:
-        if stream.state is ENDED or stream.hosted is False or stream.since > restarted.at:
+        if stream.hosted is False or stream.since > restarted.at:
+            continue
+        if stream.state is ENDED:
+            record = record.put(replace(stream, gone=stream.gone or stream.may_have_worker))
             continue
         if stream.state is CANCEL_SENT:
-            record = record.put(replace(stream, ending=stream.ending or Ending.LOST))
+            record = record.put(replace(stream.hearing_of(Ending.LOST, restarted.at), gone=True))
             continue
         lost, more = _lose(stream, restarted.at)
         record = record.put(lost)
@@ -117,14 +120,14 @@ def end_unknown(record: SessionRecord, _none: None, end: seen.StreamEnded) -> Tr
 
 def note_end(record: SessionRecord, stream: StreamRecord, end: seen.StreamEnded) -> Transition:
     """While a cancel is under way the stream's end is noted; the cancel's own end decides."""
-    return Transition(record.put(replace(stream, ending=stream.ending or end.ending, proven=True)))
+    return Transition(record.put(replace(stream.hearing_of(end.ending, end.at), proven=True)))
 
 
 def refine(record: SessionRecord, stream: StreamRecord, end: seen.StreamEnded) -> Transition:
-    """How it ended becomes known."""
+    """How it ended becomes known; that it did was known before."""
     if stream.ending in (Ending.UNKNOWN, Ending.LOST):
-        record = record.put(replace(stream, ending=end.ending))
-    return Transition(record)
+        return Transition(record.put(replace(stream, ending=end.ending, gone=True)))
+    return Transition(record.put(stream.hearing_of(end.ending, end.at)))
 
 
 def miss(record: SessionRecord, stream: StreamRecord, missing: seen.StreamMissing) -> Transition:
@@ -137,8 +140,9 @@ def miss(record: SessionRecord, stream: StreamRecord, missing: seen.StreamMissin
 def hear(record: SessionRecord, stream: StreamRecord, spoke: seen.StreamSpoke) -> Transition:
     """Its first output shows that its agent listens (F14); any output, that no other turn has taken its place."""
     first = stream.spoke_at if stream.spoke_at is not None else spoke.at
-    ending = None if stream.ending is Ending.SUPERSEDED else stream.ending
-    return Transition(record.put(replace(stream, spoke_at=first, ending=ending)))
+    if stream.is_doubtful:
+        stream = replace(stream, ending=None, gone=False)
+    return Transition(record.put(replace(stream, spoke_at=first)))
 
 
 def revive(record: SessionRecord, stream: StreamRecord, spoke: seen.StreamSpoke) -> Transition:

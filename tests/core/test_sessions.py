@@ -36,6 +36,24 @@ def test_a_restart_does_not_undo_an_ending_seen_before_it(story: Story) -> None:
     assert story.refuses("x").stream("x").ending is Ending.FINISHED
 
 
+def test_no_worker_that_was_not_seen_gone_outlives_a_restart(story: Story) -> None:
+    """P1: a further cancel of it is stale."""
+    story.reaches("x", SETTLING).times_out("x").restarts()
+    assert story.stream("x").ending is Ending.CANCELLED
+    assert not story.stream("x").may_have_worker
+
+
+def test_nor_one_whose_further_cancel_is_not_answered(story: Story) -> None:
+    story.reaches("x", SETTLING).times_out("x").cancels("x", "c-2").restarts().fails("x", "c-2")
+    assert story.states == {"x": ENDED}
+    assert not story.stream("x").may_have_worker
+
+
+def test_a_lost_turn_whose_cancel_becomes_known_is_gone(story: Story) -> None:
+    story.starts("x").restarts().status("x", active=False, ending=Ending.CANCELLED)
+    assert not story.stream("x").may_have_worker
+
+
 @pytest.mark.parametrize("state", [RUNNING, CANCEL_SENT])
 def test_a_restart_loses_no_runners_turn(story: Story, state: StreamState) -> None:
     """F20: it runs in another process."""

@@ -277,6 +277,31 @@ def test_a_stream_that_said_how_it_ended_does_not_run_again(story: Story, ending
     assert story.speaks("x").record == before
 
 
+@pytest.mark.parametrize("state", [RUNNING, CANCEL_SENT])
+def test_a_superseded_stream_that_told_its_own_end_does_not_run_again(story: Story, state: StreamState) -> None:
+    """One relay of it may have told its end, and another comes to its last words later."""
+    story.reaches("x", state).starts("y").ends("x")
+    if state is CANCEL_SENT:
+        story.speaks("x").fails("x")
+    assert story.speaks("x").states == {"x": ENDED, "y": RUNNING}
+    assert story.stream("x").ending is Ending.SUPERSEDED
+    assert story.stream("x").is_worker_gone
+
+
+def test_a_superseded_stream_whose_worker_was_seen_gone_does_not_run_again(story: Story) -> None:
+    story.starts("x").cancels("x").starts("y").accepts("x").settles("x").speaks("x")
+    assert story.states == {"x": ENDED, "y": RUNNING}
+
+
+@pytest.mark.parametrize("over_by", ["the next turn", "a restart"])
+def test_a_stream_that_speaks_under_a_cancel_is_not_over(story: Story, over_by: str) -> None:
+    story.starts("x").cancels("x")
+    story.starts("y") if over_by == "the next turn" else story.restarts()
+    story.speaks("x").fails("x")
+    assert story.states["x"] is RUNNING
+    assert not story.stream("x").is_worker_gone
+
+
 # -- status ---------------------------------------------------------------------------------------
 
 
