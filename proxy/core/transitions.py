@@ -83,6 +83,7 @@ STEPS: dict[StreamState | None, dict[type[StreamObservation], Step]] = {
     SETTLING: {
         seen.StreamEnded: turns.note_end,
         seen.StreamSpoke: turns.hear,
+        seen.StatusSeen: turns.status_of_settling,
         seen.CancelAccepted: stops.forget_sent,
         seen.CancelRefused: stops.refuse_settling,
         seen.CancelFailed: stops.forget_sent,
@@ -146,7 +147,6 @@ UNCHANGED: dict[StreamState | None, frozenset[type[StreamObservation]]] = {
         {
             seen.TurnStarted,
             seen.StartConflicted,  # F2: the backend still names the stream it is cancelling
-            seen.StatusSeen,  # F3: a cancelled stream leaves the backend's table at once
             seen.StreamMissing,
             seen.CancelOverdue,
         }

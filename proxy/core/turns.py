@@ -173,8 +173,18 @@ def _run(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -
 
 
 def status_under_cancel(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:
+    """An end that the journal holds is noted; `active: false` says nothing (F3), `active: true` that it has not ended.
+
+    It says nothing of the cancel, which may be lost (F14).
+    """
+    if status.active and status.asked >= stream.since and stream.ending is not Ending.CANCELLED:
+        return Transition(record.put(replace(stream, ending=None, told=False, gone=False)))
+    return status_of_settling(record, stream, status)
+
+
+def status_of_settling(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:
     """An end that the journal holds is noted; `active` either way says nothing (F3)."""
-    if status.ending is None:
+    if status.active or status.ending is None:
         return Transition(record)
     return note_end(record, stream, seen.StreamEnded(status.at, stream.stream_id, status.ending))
 

@@ -367,6 +367,40 @@ def test_a_status_asked_for_before_the_start_does_not_undo_it(story: Story) -> N
     assert story.status("x", active=False, ending=Ending.FINISHED, asked=0.5).record == before
 
 
+@pytest.mark.parametrize("over_by", ["the next turn", "a restart", "its own end"])
+def test_an_active_stream_is_not_over_though_it_is_being_cancelled(story: Story, over_by: str) -> None:
+    """F6: after `done` it may go on. Else no confirmation could correct the belief, and a Stop would find none."""
+    story.starts("x").cancels("x")
+    match over_by:
+        case "the next turn":
+            story.starts("y")
+        case "a restart":
+            story.restarts()
+        case _:
+            story.ends("x")
+    assert story.status("x", active=True).stream("x").ending is None
+    assert story.stream("x").state is CANCEL_SENT
+    assert not story.stream("x").is_worker_gone
+
+
+def test_an_active_status_asked_for_before_an_end_was_seen_does_not_undo_it(story: Story) -> None:
+    story.starts("x").cancels("x").ends("x").status("x", active=True, asked=2.5)
+    assert story.stream("x").ending is Ending.FINISHED
+
+
+def test_an_active_status_does_not_undo_what_an_event_told_of_the_cancel(story: Story) -> None:
+    """F5: the event may overtake the answer."""
+    story.starts("x").cancels("x").ends("x", Ending.CANCELLED).status("x", active=True)
+    assert story.stream("x").ending is Ending.CANCELLED
+
+
+def test_a_journal_read_while_settling_counts(story: Story) -> None:
+    """P1: it had ended by itself, and its worker is not looked for for ever."""
+    story.reaches("x", SETTLING).status("x", active=False, ending=Ending.FINISHED)
+    assert story.states == {"x": SETTLING}
+    assert story.times_out("x").stream("x").ending is Ending.FINISHED
+
+
 @pytest.mark.parametrize("state", [CANCEL_SENT, SETTLING])
 def test_an_active_status_does_not_undo_a_cancel(story: Story, state: StreamState) -> None:
     before = story.reaches("x", state).record
