@@ -37,7 +37,6 @@ class SlotFreedBy(Enum):
     """The cancel, asked once more, found no worker (F14)."""
     HEALTH = "health"
     """`/health` did not list its run any more (F3)."""
-    NEXT_START = "next start"
     RESTART = "restart"
 
 

@@ -69,9 +69,7 @@ def _supersede(stream: StreamRecord, at: float) -> tuple[StreamRecord, tuple[Eff
         return replace(stream, state=ENDED, since=at, ending=Ending.SUPERSEDED), (end_relays,)
     if stream.since > at:  # what began before the cancel was accepted says nothing of its worker
         return stream.hearing_of(Ending.SUPERSEDED, at), (end_relays,)
-    # The backend would not have accepted the next turn with the slot taken, or cannot be helped any more.
-    cancel = stream.cancel.freed(at, SlotFreedBy.NEXT_START)
-    ended = replace(stream, cancel=cancel).ended(at, Ending.CANCELLED)
+    ended = stream.ended(at, Ending.CANCELLED)  # which does not say that its worker is gone
     return ended, (end_relays, settled(ended))
 
 

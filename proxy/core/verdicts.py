@@ -30,6 +30,8 @@ class Repeat:
     shared: bool
     first: str
     """The id of the accepted cancel."""
+    is_worker_gone: bool = False
+    """Whether there is nothing left to be sent once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,19 @@ def judge_cancel(record: SessionRecord, stream_id: str, credentials: str) -> Can
     if stream is None:
         return Forward()
     if stream.state is StreamState.SETTLING and stream.cancel is not None:
-        return Repeat(stream.cancel.credentials == credentials, stream.cancel.cancel_id)
+        return _judge_settling(stream, stream.cancel, credentials)
     own = (cancel for cancel in stream.sent if cancel.credentials == credentials and not cancel.overdue)
     first = next(own, None)
     if first is not None and (stream.may_have_worker or stream.state is StreamState.CANCEL_SENT):
         return Coalesce(first.cancel_id)
     return Forward() if stream.may_have_worker or not stream.proven else _stale(record, stream)
+
+
+def _judge_settling(stream: StreamRecord, cancel: Cancel, credentials: str) -> Repeat | Stale:
+    shared = cancel.credentials == credentials
+    if stream.is_worker_gone and not shared:
+        return Stale(stream.ending or Ending.CANCELLED)
+    return Repeat(shared, cancel.cancel_id, is_worker_gone=stream.is_worker_gone)
 
 
 def _stale(record: SessionRecord, stream: StreamRecord) -> Stale:

@@ -408,12 +408,11 @@ def test_a_terminal_event_before_the_next_turn_is_not_superseded(story: Story) -
     assert story.cancel_of("x").overtaken_by is Ending.FINISHED
 
 
-def test_the_next_turn_shows_that_the_slot_is_free(story: Story) -> None:
-    """F2, F3: the backend takes no next turn while the slot is taken."""
+def test_the_next_turn_does_not_show_that_the_worker_is_gone(story: Story) -> None:
+    """P11: a backend may take it beside the cancelled worker (F1)."""
     story.reaches("x", SETTLING).tells_every_relay("x").answers("x").slot("x", Slot.FENCED).starts("y")
-    assert story.cancel_of("x").missing == ()
-    assert story.cancel_of("x").slot_freed_by is SlotFreedBy.NEXT_START
-    assert story.cancel_of("x").slot_free_at == story.now
+    assert story.cancel_of("x").missing == ("slot_free",)
+    assert story.stream("x").may_have_worker
     assert story.stream("x").ending is Ending.CANCELLED
     assert story.effects == (EndRelays("x"), Settled("x", story.cancel_of("x"), Ending.CANCELLED))
 
@@ -421,7 +420,7 @@ def test_the_next_turn_shows_that_the_slot_is_free(story: Story) -> None:
 def test_a_cancel_is_over_at_the_next_turn_whatever_it_misses(story: Story) -> None:
     story.reaches("x", SETTLING).starts("y")
     assert story.states == {"x": ENDED, "y": RUNNING}
-    assert story.cancel_of("x").missing == ("terminal_seen", "answered")
+    assert story.cancel_of("x").missing == ("terminal_seen", "answered", "slot_free")
 
 
 def test_everything_unended_is_superseded_at_once(story: Story) -> None:

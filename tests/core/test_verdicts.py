@@ -102,7 +102,8 @@ def test_a_stream_that_settles_is_cancelled_once_more(story: Story) -> None:
 
 def test_a_stream_whose_worker_was_seen_gone_settles_all_the_same_until_everybody_knows(story: Story) -> None:
     story.starts("x").cancels("x").accepts("x").slot("x", Slot.FREE)
-    assert judge_cancel(story.record, "x", ALICE) == Repeat(shared=True, first="c-1")
+    assert judge_cancel(story.record, "x", ALICE) == Repeat(shared=True, first="c-1", is_worker_gone=True)
+    assert judge_cancel(story.record, "x", "bob's credentials") == Stale(Ending.CANCELLED)
 
 
 def test_a_settling_stream_without_its_cancel_passes() -> None:

@@ -249,7 +249,7 @@ class Ledger:
             self.given_up.add(stream_id)
             return
         if left.slot is not Slot.FREE:
-            assert cancel.slot_freed_by in (SlotFreedBy.NEXT_START, SlotFreedBy.RESTART), "P11: nothing told"
+            assert cancel.slot_freed_by is SlotFreedBy.RESTART, "P11: nothing told"
         assert cancel.acked_at is not None
         assert cancel.slot_free_at is not None
         assert cancel.slot_free_at >= cancel.acked_at, "P11: what was seen before it tells nothing"
