@@ -47,6 +47,9 @@ class Leftover:
         return [events.LEFTOVER for _ in self._own]
 
     async def _look(self, frames: list[Frame], scanner: Scanner) -> None:
+        if not self._steered.is_waiting and not self._held:
+            self._next = 0 if scanner.at_boundary else None
+            return
         begin = self._begin
         for frame in frames:
             event = frame.event or ""
