@@ -96,6 +96,8 @@ def rotate(record: SessionRecord, new_session_id: str) -> Transition:
 
 def adopt(record: SessionRecord, adopted: tuple[StreamRecord, ...]) -> Transition:
     """The streams of both in the order in which they began; the last that lives supersedes the others."""
+    if not adopted:
+        return Transition(replace(record, moved_to=None))
     theirs = {stream.stream_id for stream in adopted}
     own = (stream for stream in record.streams if stream.stream_id not in theirs)
     merged = SessionRecord(record.session_id)

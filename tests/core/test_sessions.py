@@ -128,6 +128,17 @@ def test_adopting_the_same_streams_again_changes_nothing(story: Story) -> None:
     assert story.adopts(*streams).record.streams == streams
 
 
+def test_adopting_nothing_supersedes_nobody_once_more(story: Story) -> None:
+    """F20: one that has spoken since the next turn began runs. A session is named over and over, mostly for nothing."""
+    before = story.starts("x").starts("y").speaks("x").record
+    assert story.adopts().record == before
+    assert story.effects == ()
+
+
+def test_a_session_that_is_returned_to_with_nothing_has_not_moved(story: Story) -> None:
+    assert story.moves_to("t").adopts().record == SessionRecord("s")
+
+
 def test_a_session_that_was_left_can_have_turns_of_its_own_again(story: Story) -> None:
     story.starts("x").moves_to("t").starts("y")
     assert story.record.moved_to is None
