@@ -24,9 +24,26 @@ def begin_named(record: SessionRecord, _none: None, conflict: seen.StartConflict
     return _own(record, StreamRecord(conflict.stream_id, RUNNING, conflict.at, began=conflict.at))
 
 
-def prove(record: SessionRecord, stream: StreamRecord, _started: seen.TurnStarted | seen.StartConflicted) -> Transition:
+def prove(record: SessionRecord, stream: StreamRecord, _named: seen.StartConflicted) -> Transition:
     """A stream that was known only from a caller's cancel turns out to be the session's."""
     return Transition(record) if stream.proven else _own(record, replace(stream, proven=True))
+
+
+def complete(record: SessionRecord, stream: StreamRecord, started: seen.TurnStarted) -> Transition:
+    """The start of a stream that is known already tells more of it."""
+    known = replace(
+        stream,
+        started_at=_first(stream.started_at, started.at),
+        hosted=stream.hosted if stream.hosted is not None else started.hosted,
+        stamp=_first(stream.stamp, started.stamp),
+        took=_first(stream.took, started.took),
+        proven=True,
+    )
+    return Transition(record.put(known)) if stream.proven else _own(record, known)
+
+
+def _first(known: float | None, told: float | None) -> float | None:
+    return told if known is None else known
 
 
 def _own(record: SessionRecord, stream: StreamRecord) -> Transition:

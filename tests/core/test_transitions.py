@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, get_args
 
@@ -119,6 +120,25 @@ def test_a_start_makes_the_stream_the_owner(story: Story) -> None:
 def test_what_a_start_says_of_its_turn_is_remembered(story: Story) -> None:
     story.sees(seen.TurnStarted(1, "x", hosted=True, stamp=1700.5, took=0.25))
     assert story.stream("x") == StreamRecord("x", RUNNING, 1, started_at=1, hosted=True, stamp=1700.5, took=0.25)
+
+
+@pytest.mark.parametrize("state", [RUNNING, CANCEL_SENT, SETTLING])
+def test_a_start_tells_more_of_a_stream_that_was_known_before_it(story: Story, state: StreamState) -> None:
+    """Another tab may have named it first. F20: whether a runner has it matters to the end."""
+    story.conflicts_with("x")
+    if state is not RUNNING:
+        story.cancels("x")
+    if state is SETTLING:
+        story.accepts("x")
+    before = story.stream("x")
+    story.sees(seen.TurnStarted(9, "x", hosted=False, stamp=1700.5, took=0.25))
+    assert story.stream("x") == replace(before, started_at=9, hosted=False, stamp=1700.5, took=0.25)
+    assert story.effects == ()
+
+
+def test_what_a_start_told_first_stands(story: Story) -> None:
+    before = story.sees(seen.TurnStarted(1, "x", hosted=True, stamp=1700.5, took=0.25)).record
+    assert story.sees(seen.TurnStarted(2, "x", hosted=False, stamp=1800.5, took=0.5)).record == before
 
 
 def test_a_runners_turn_begins_beside_the_others(story: Story) -> None:
