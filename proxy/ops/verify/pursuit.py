@@ -141,7 +141,7 @@ def _own_end(journal: Line | None) -> Line | None:
 def _misled(line: Line, story: CancelStory, known: Known) -> Iterator[Violation]:
     """What is given again is the answer to a cancel that the backend accepted, and that was not given up since."""
     verdict, first = line.text("verdict"), known.cancels.get(line.maybe("first") or "")
-    if first is None or story.judged is None or not (known.whole or first.judged is not None):
+    if first is None or story.judged is None or not (known.has_every_cancel or first.judged is not None):
         return
     said = f"a cancel of {line.text('stream')} was answered {verdict} with that of {first.story_id}"
     if not first.is_accepted:

@@ -16,7 +16,7 @@ import aiohttp
 
 from proxy.app import running
 from proxy.config import Settings
-from proxy.demo import RELEASES, Backend, Pace
+from proxy.demo import RELEASES, Backend, Fate, Pace
 from proxy.ops.trace import Trace
 
 QUICK = {"settle_timeout": 0.6, "stop_timeout": 1.6, "answer_timeout": 0.3, "orphan_grace": 0.3, "linger": 0.3}
@@ -150,9 +150,11 @@ async def _hang(browser: Browser, backend: Backend) -> None:
     stream_id = await browser.start(session_id, LONG)
     await browser.watch(stream_id)
     backend.faults = replace(backend.faults, hang=True, mute_cancel=True)
+    began = asyncio.get_running_loop().time()
     await browser.stop(stream_id)
-    await browser.start(session_id, SHORT)
-    await asyncio.sleep(QUICK["stop_timeout"] - QUICK["settle_timeout"] + 0.3)
+    if RELEASES[backend.release].fate is Fate.REFUSED:  # elsewhere it would begin beside the stopped one (F1)
+        await browser.start(session_id, SHORT)
+    await asyncio.sleep(began + QUICK["stop_timeout"] + 0.3 - asyncio.get_running_loop().time())
     await browser.stop(stream_id)
     backend.faults = replace(backend.faults, hang=False, mute_cancel=False)
     await asyncio.sleep(0.2)
