@@ -59,6 +59,7 @@ STEPS: dict[StreamState | None, dict[type[StreamObservation], Step]] = {
         seen.CancelSent: stops.send_cancel,
     },
     RUNNING: {
+        seen.TurnStarted: turns.complete,
         seen.StreamEnded: turns.end,
         seen.StreamSpoke: turns.hear,
         seen.StatusSeen: turns.status_of_running,
@@ -69,7 +70,7 @@ STEPS: dict[StreamState | None, dict[type[StreamObservation], Step]] = {
         seen.CancelFailed: stops.forget_sent,
     },
     CANCEL_SENT: {
-        seen.TurnStarted: turns.prove,
+        seen.TurnStarted: turns.complete,
         seen.StartConflicted: turns.prove,
         seen.StreamEnded: turns.note_end,  # F5: the event may overtake the answer
         seen.StreamSpoke: turns.hear,
@@ -81,8 +82,10 @@ STEPS: dict[StreamState | None, dict[type[StreamObservation], Step]] = {
         seen.CancelFailed: stops.withdraw,
     },
     SETTLING: {
+        seen.TurnStarted: turns.complete,
         seen.StreamEnded: turns.note_end,
         seen.StreamSpoke: turns.hear,
+        seen.StatusSeen: turns.status_of_settling,
         seen.CancelAccepted: stops.forget_sent,
         seen.CancelRefused: stops.refuse_settling,
         seen.CancelFailed: stops.forget_sent,
@@ -122,7 +125,6 @@ UNCHANGED: dict[StreamState | None, frozenset[type[StreamObservation]]] = {
     ),
     RUNNING: frozenset(
         {
-            seen.TurnStarted,
             seen.StartConflicted,
             seen.CancelOverdue,
             seen.RelaysEnded,
@@ -144,9 +146,7 @@ UNCHANGED: dict[StreamState | None, frozenset[type[StreamObservation]]] = {
     ),
     SETTLING: frozenset(
         {
-            seen.TurnStarted,
             seen.StartConflicted,  # F2: the backend still names the stream it is cancelling
-            seen.StatusSeen,  # F3: a cancelled stream leaves the backend's table at once
             seen.StreamMissing,
             seen.CancelOverdue,
         }

@@ -134,7 +134,7 @@ class CancelGuard:
         worker on its way out would spoil the next turn (F23).
         """
         first = self._sending.get(verdict.first) if verdict.shared else None
-        if first is not None and not self._stopping.is_due(stream_id):
+        if first is not None and (verdict.is_worker_gone or not self._stopping.is_due(stream_id)):
             confirmed = await self._confirm(head, stream_id, cancel_id)
             if confirmed.status == _OK and (judged := await asyncio.shield(first.answer)):
                 return _replayed(judged, confirmed)

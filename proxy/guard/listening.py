@@ -101,6 +101,6 @@ class Listening:
 
 
 def _may_be_deaf(stream: StreamRecord, now: float) -> bool:
-    if stream.started_at is None or stream.took is None or stream.spoke_at is not None:
+    if stream.started_at is None or stream.stamp is None or stream.took is None or stream.spoke_at is not None:
         return False
     return now < stream.started_at + _LONGEST

@@ -22,8 +22,8 @@ class Receipt:
         terminal_seen: When every relay had been given its ending.
         answered: When the browser was answered.
         slot_free: When the worker's slot was known to be free.
-        slot_freed_by: What told so: the cancel, repeated, found no worker (F14); `/health` did not list it (F3); the
-            next start was accepted; or the backend was started anew.
+        slot_freed_by: What told so: the cancel, repeated, found no worker (F14); `/health` did not list it (F3); or the
+            backend was started anew.
         repeats: How often the cancel was sent again, since the worker might still be there (P11).
         missing: What had not happened so far, or when the wait for it ended; empty if it settled.
     """

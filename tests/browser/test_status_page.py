@@ -228,7 +228,9 @@ async def test_a_stop_that_does_not_work_is_told_while_it_does_not(
     await expect(stop).to_have_attribute("data-outcome", "unsettled")
     await expect(stop.locator(".badge")).to_have_text("did not stop")
     await expect(stop.locator('[data-step="slot_free"]')).to_have_attribute("data-state", "missing")
-    await expect(stop).to_contain_text("Hermes did not stop: Hermes' worker has not been seen to end. Sent to Hermes again")
+    await expect(stop).to_contain_text(
+        "Hermes did not stop: Hermes' worker has not been seen to end. Sent to Hermes again"
+    )
     await expect(page.concerns.first).to_contain_text(
         "Hermes did not stop 1 turn of the last minutes: its worker was never seen to end."
     )

@@ -52,8 +52,7 @@ class Turn:
         self.ownership.on(EndRelays, lambda _effect: None)
         self.listening = Listening(cast("Backend", session), self.ownership)
 
-    async def starts(self, *, took: float | None = TOOK) -> "Turn":
-        stamp = None if took is None else STAMP
+    async def starts(self, *, stamp: float | None = STAMP, took: float | None = TOOK) -> "Turn":
         await self.ownership.turn_seen("s", TurnStarted(_now(), "x", hosted=True, stamp=stamp, took=took))
         return self
 
@@ -188,12 +187,12 @@ async def test_a_backend_that_does_not_show_the_session_keeps_a_cancel_for_two_s
     assert await turn.until() == (True, 2.0)
 
 
-@pytest.mark.parametrize("took", [None])
+@pytest.mark.parametrize(("stamp", "took"), [(None, TOOK), (STAMP, None), (None, None)])
 @in_virtual_time
-async def test_a_turn_whose_start_nobody_saw_is_not_waited_for(took: None) -> None:
-    """It was joined in its middle, as after a restart of the proxy."""
+async def test_a_turn_whose_start_says_too_little_is_not_waited_for(stamp: float | None, took: float | None) -> None:
+    """A side stream's answer has no stamp; and who joins a turn in its middle has not seen it start."""
     session = Session(begins_at=None)
-    turn = await Turn(session).starts(took=took)
+    turn = await Turn(session).starts(stamp=stamp, took=took)
 
     assert await turn.until() == (True, 0.0)
     assert await turn.listening.until("unknown", CALLER)

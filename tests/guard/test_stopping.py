@@ -322,7 +322,7 @@ async def test_a_stream_whose_successor_began_is_pursued_no_more() -> None:
         await asyncio.sleep(STOP)
 
     assert hermes.cancels == []
-    assert [missing for _, missing in stopped.settled] == [()]
+    assert [missing for _, missing in stopped.settled] == [("slot_free",)], "a successor does not show that it is gone"
 
 
 @in_virtual_time

@@ -32,7 +32,7 @@ const because = (reason) => (REASONS[reason] ? `: ${REASONS[reason]}` : "");
 /** How it ended for the turn's worker, and how often the proxy had to ask. */
 function worker({ repeats, slot_free: after, slot_freed_by: by }) {
   const asked = repeats ? `Sent to Hermes again, ${times(repeats)}. ` : "";
-  const known = by === "next start" ? " That was known by the next start." : by === "restart" ? " Hermes was started anew." : "";
+  const known = by === "restart" ? " Hermes was started anew." : "";
   return after === undefined ? asked.trim() : `${asked}Its worker was gone after ${duration(after)}.${known}`;
 }
 
