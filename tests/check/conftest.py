@@ -47,7 +47,7 @@ HERMES: dict[str, bytes] = {
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Starts a Hermes with some of its answers replaced: an empty one hangs up, None never comes, lists come in turn."""
+    """Starts a Hermes with some of its answers replaced: an empty one hangs up, None never comes, a list in turn."""
     async with AsyncExitStack() as stack:
         running: set[asyncio.Task[None]] = set()
 

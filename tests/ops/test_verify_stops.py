@@ -164,15 +164,26 @@ def test_p11_a_worker_that_ends_by_itself_may_be_listed_for_a_moment(began: Doct
     assert began.violations() == []
 
 
-def test_p11_a_next_turn_that_begins_beside_a_worker_settles_nothing(began: Doctored) -> None:
+def test_p11_a_next_turn_that_begins_beside_a_worker_is_a_reason_to_give_up_and_none_to_settle(
+    began: Doctored,
+) -> None:
     """F1: before v0.51.294 Hermes starts it all the same."""
-    stop(began)
+    said = stop(began)
     tell(began)
     began.append(0, "observed", session="s", what="TurnStarted", stream_id="y", hosted=True)
-    settled = settle(began)
+    settled = settle(began, "slot_free")
+    look(began, names=("x", "y"))
     assert began.violations() == []
-    there = look(began, names=("x", "y"))
-    assert "ran on" in began.only("P11", settled, there)
+    began.edit(settled, missing=[])
+    assert "nothing showed" in {v.lines: v.sentence for v in began.violations()}[(said + 1, settled + 1)]
+
+
+def test_p11_a_cancel_is_given_up_before_its_time(patient: Doctored) -> None:
+    said = stop(patient)
+    tell(patient)
+    look(patient, names=("x",))
+    given_up = settle(patient, "slot_free", seconds=2.0)
+    assert "given up after 2.050s of 30s" in patient.only("P11", said, given_up)
 
 
 # -- what settles ---------------------------------------------------------------------------------
@@ -207,7 +218,6 @@ def test_p11_a_recorded_cancel_settles_though_its_worker_is_named(named: Doctore
         ("cancel_repeated", {"stream": "x", "cancelled": False, "took": 0.0}),
         ("workers_listed", {"streams": [], "unnamed": 0, "took": 0.0}),
         ("workers_listed", {"streams": ["y"], "unnamed": 0, "took": 0.0}),
-        ("observed", {"session": "s", "what": "TurnStarted", "stream_id": "y", "hosted": True}),
         ("observed", {"session": "s", "what": "BackendRestarted"}),
     ],
 )
@@ -229,14 +239,14 @@ def test_p11_a_worker_is_gone_by_what_the_backend_said(began: Doctored, shown: t
         ("workers_listed", {"streams": ["x"], "unnamed": 0, "took": 0.0}),
         ("workers_listed", {"streams": [], "unnamed": 1, "took": 0.0}),
         ("workers_listed", {"streams": [], "unnamed": 0, "took": 0.2}),
-        ("observed", {"session": "s", "what": "TurnStarted", "stream_id": "y", "hosted": False}),
+        ("observed", {"session": "s", "what": "TurnStarted", "stream_id": "y", "hosted": True}),
         ("observed", {"session": "t", "what": "TurnStarted", "stream_id": "y", "hosted": True}),
         ("observed", {"session": "s", "what": "StatusSeen", "stream_id": "x", "active": False, "ending": "cancelled"}),
         ("observed", {"session": "s", "what": "StreamEnded", "stream_id": "x", "ending": "cancelled"}),
     ],
 )
 def test_p11_a_worker_is_not_gone_by_anything_else(began: Doctored, shown: tuple[str, dict[str, Any]]) -> None:
-    """Such as a `/health` that was asked for before the cancel was accepted, or a runner's turn beside it (F20)."""
+    """Such as a `/health` that was asked for before the cancel was accepted, or a turn that begins beside it (F1)."""
     stop(began)
     tell(began)
     began.append(0.1, shown[0], **shown[1])

@@ -28,6 +28,8 @@ class StopStory:
     answered: Line | None = None
     slot: str = Slot.BUSY.value
     over: Line | None = None
+    followed: Line | None = None
+    """The session's next turn: to repeat the cancel from then on would stop that one (F23)."""
     is_observed: bool = False
     """The guard has taken note of it."""
     is_given_up: bool = False

@@ -107,8 +107,8 @@ class Streams(Shelf):
         """A runner has turns begin beside each other, and none ends by that (F20)."""
         if line.fields.get("hosted") is False:
             return
-        if story.is_settling:
-            story.gone = story.gone or line
+        if story.is_settling and story.stop is not None:
+            story.stop.followed = story.stop.followed or line
         elif story.ended is None and (story.stop is None or story.pending):
             story.hinted = True
             story.doubt(line)
