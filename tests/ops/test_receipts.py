@@ -54,6 +54,7 @@ def test_a_receipt_of_an_unsettled_cancel_says_what_was_missing() -> None:
 
     assert receipt.missing == ("terminal_seen", "answered", "slot_free")
     assert "slot_free" not in receipt.fields()
+    assert receipt.fields()["slot"] == "fenced"
 
 
 def test_receipts_hold_no_credentials() -> None:

@@ -2,9 +2,9 @@
 
     for violation in verify(lines): ...
 
-The rooms: `lines` (what a line may be), `stories`, `streams`, `workers` and `known` (what the lines so far have shown),
-`cancels`, `pursuit`, `starts` and `relays` (one checker a promise, each with what a trace can show of it), `audit` (the
-lines through the checkers), `files` (the files of a rotation, oldest first).
+The rooms: `lines` (what a line may be), `stories`, `shelf`, `streams`, `workers` and `known` (what the lines so far
+have shown), `cancels`, `pursuit`, `starts` and `relays` (one checker a promise, each with what a trace can show of it),
+`audit` (the lines through the checkers), `files` (the files of a rotation, oldest first).
 
 Where the trace tells what the backend said, the guard is held to that, and not to what it made of it.
 

@@ -72,7 +72,7 @@ def _not_true(
 ) -> Iterator[Violation]:
     of = line.text("stream")
     if first is None or not first.is_accepted:
-        if known.whole or (first is not None and first.forwarded is not None):
+        if known.has_every_cancel or (first is not None and first.forwarded is not None):
             said = f"a cancel of {of} was answered true, though the backend accepted none"
             yield Violation("P2", said, (line.number,))
     elif stream is None or story is None or first.said is None:
@@ -128,8 +128,8 @@ def transparent_when_unsure(line: Line, known: Known) -> Iterator[Violation]:
 
 
 def errors_fail_open(known: Known) -> Iterator[Violation]:
-    """P8, at the end: after an internal error a cancel and a start go on."""
-    for kind, stories in (("cancel", known.cancels), ("start", known.starts)):
+    """P8, at the end: after an internal error a cancel, a start and a change go on."""
+    for kind, stories in (("cancel", known.cancels), ("start", known.starts), ("change", known.changes)):
         for story in stories.values():
             error = story.failed_open
             if error is not None and story.forwarded is None and known.last.t - error.t > PROMPT:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from typing import TypeVar
 
 from proxy.ops.verify.lines import Limits, Line
-from proxy.ops.verify.stories import OUTPUT, TERMINAL, CancelStory, RelayStory, StartStory, StreamStory
+from proxy.ops.verify.stories import OUTPUT, SAYS_NOTHING, TERMINAL, CancelStory, RelayStory, StartStory, StreamStory
 from proxy.ops.verify.streams import Streams
 from proxy.ops.verify.workers import Workers
 
@@ -13,6 +13,9 @@ _MOST = 100_000
 
 DOUBTFUL = ("superseded", "lost")
 """Reasons of an answer that no event of the stream's own has told."""
+
+_LATE = 0.5
+"""Seconds by which a timer may be late on a busy machine."""
 
 _TOGETHER = 0.05
 """Seconds in which what passes by may be older than what was learned from elsewhere."""
@@ -35,14 +38,24 @@ class Known:
         self.begun = begun
         self.last = begun
         self.streams = Streams(limits)
-        self.workers = Workers(self.streams)
+        self.workers = Workers(self.streams, self._is_whole)
         self.cancels: OrderedDict[str, CancelStory] = OrderedDict()
+        self.changes: OrderedDict[str, StartStory] = OrderedDict()
         self.starts: OrderedDict[str, StartStory] = OrderedDict()
         self.relays: OrderedDict[str, RelayStory] = OrderedDict()
+
+    @property
+    def has_every_cancel(self) -> bool:
+        """Whether all that were ever judged are remembered."""
+        return self.whole and len(self.cancels) < _MOST
 
     def saw_begin(self, line: Line, within: float) -> bool:
         """Whether what is at most `within` seconds older than `line` would have been seen."""
         return self.whole or line.t - self.begun.t > within
+
+    def _is_whole(self, stream: StreamStory, line: Line) -> bool:
+        longest = self.limits.stop_timeout + self.limits.answer_timeout + _LATE
+        return stream.began is not None or self.saw_begin(line, longest)
 
     def learn(self, line: Line) -> None:
         """Takes in a line; one of an unknown event says nothing.
@@ -63,7 +76,9 @@ class Known:
             case "cancel_repeated" | "workers_listed" | "workers_unknown":
                 self.workers.learn(line)
             case "start_received" | "start_hold_expired" | "start_forwarded":
-                self._learn_start(line)
+                self._learn_start(line, _recall(self.starts, StartStory(line.text("start"))))
+            case "change_received" | "change_hold_expired" | "change_forwarded":
+                self._learn_start(line, _recall(self.changes, StartStory(line.text("change"))))
             case "relay_opened" | "relay_wrote" | "browser_left" | "upstream_closed" | "relay_ended":
                 self._learn_relay(line)
             case "internal_error":
@@ -121,12 +136,11 @@ class Known:
             case "CancelRefused":
                 self.workers.refused(stream, line, cancel)
 
-    def _learn_start(self, line: Line) -> None:
-        story = _recall(self.starts, StartStory(line.text("start")))
-        match line.event:
-            case "start_received":
+    def _learn_start(self, line: Line, story: StartStory) -> None:
+        match line.event.partition("_")[2]:
+            case "received":
                 story.received = line
-            case "start_hold_expired":
+            case "hold_expired":
                 story.expired = line
             case _:
                 story.forwarded = line
@@ -150,7 +164,7 @@ class Known:
         events = line.texts("events")
         if not TERMINAL.isdisjoint(events):
             story.terminal = line
-        if len(events) != 1 or story.terminal is not line:
+        if not events or not SAYS_NOTHING.issuperset(events):
             story.silent_since = line
         stream = self.streams.get(story.stream_id)
         if stream is not None and stream.doubted is not None and speaks_since(story, line, stream.doubted):
@@ -168,6 +182,7 @@ class Known:
         for story in (
             _recall(self.cancels, CancelStory(cancel_id)) if cancel_id else None,
             self.starts.get(line.maybe("start") or ""),
+            self.changes.get(line.maybe("change") or ""),
             self.relays.get(line.maybe("relay") or ""),
             self.streams.get(line.maybe("stream")),
         ):

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from proxy.ops.verify.known import Known
 from proxy.ops.verify.lines import Line, Violation
-from proxy.ops.verify.stories import CancelStory, StreamStory
+from proxy.ops.verify.starts import EARLY
+from proxy.ops.verify.stories import CancelStory, StopStory, StreamStory
 from proxy.ops.verify.workers import is_sent_after
 
 _PACE = 3.0
@@ -24,8 +25,9 @@ def stop_means_stopped(line: Line, known: Known) -> Iterator[Violation]:
     """P11: an accepted cancel is gone on with until its worker is seen gone, for `stop_timeout` at most.
 
     Shown: no worker that was taken for gone is there afterwards, as the backend's answers tell, each by when it was
-    asked for; what settles has such an answer behind it; and until then the worker is looked for all the time. Not
-    shown: a worker that goes on where nobody asks, or among others that the backend does not name.
+    asked for; what settles has such an answer behind it; until then the worker is looked for all the time, and for as
+    long as that, unless the session's next turn begins. Not shown: a worker that goes on where nobody asks, or among
+    others that the backend does not name.
     """
     yield from _ran_on(line, known)
     if line.event in _LOOKS:
@@ -33,7 +35,7 @@ def stop_means_stopped(line: Line, known: Known) -> Iterator[Violation]:
     elif line.event == "cancel_settled":
         stream = known.streams.get(line.text("stream"))
         if stream is not None and stream.is_settling:
-            yield from _settled(line, stream)
+            yield from _settled(line, stream, known)
 
 
 def _ran_on(line: Line, known: Known) -> Iterator[Violation]:
@@ -66,16 +68,25 @@ def _late_look(line: Line, known: Known) -> Iterator[Violation]:
             yield from _unlooked(stream, stream.stop.looked, line, line.asked, _PACE)
 
 
-def _settled(line: Line, stream: StreamStory) -> Iterator[Violation]:
+def _settled(line: Line, stream: StreamStory, known: Known) -> Iterator[Violation]:
     missing = line.texts("missing") if line.fields.get("missing") else []
     if stream.stop is None or stream.failed_open is not None:
         return
     if "slot_free" in missing:
-        if stream.is_pursued:
-            yield from _unlooked(stream, stream.stop.looked, line, line.t, _PACE + _UNDER_WAY)
+        yield from _given_up(line, stream, stream.stop, known)
     elif stream.gone is None:
         said = f"the cancel of {stream.stream_id} settled, though nothing showed that its worker was gone"
         yield Violation("P11", said, (stream.stop.accepted.number, line.number))
+
+
+def _given_up(line: Line, stream: StreamStory, stop: StopStory, known: Known) -> Iterator[Violation]:
+    if not stream.is_pursued:
+        return
+    yield from _unlooked(stream, stop.looked, line, line.t, _PACE + _UNDER_WAY)
+    pursued = line.t - stop.accepted.t
+    if stop.followed is None and pursued < known.limits.stop_timeout - EARLY:
+        said = f"the cancel of {stream.stream_id} was given up after {pursued:.3f}s of {known.limits.stop_timeout:g}s"
+        yield Violation("P11", said, (stop.accepted.number, line.number))
 
 
 def _unlooked(stream: StreamStory, since: Line, line: Line, until: float, limit: float) -> Iterator[Violation]:
@@ -141,7 +152,7 @@ def _own_end(journal: Line | None) -> Line | None:
 def _misled(line: Line, story: CancelStory, known: Known) -> Iterator[Violation]:
     """What is given again is the answer to a cancel that the backend accepted, and that was not given up since."""
     verdict, first = line.text("verdict"), known.cancels.get(line.maybe("first") or "")
-    if first is None or story.judged is None or not (known.whole or first.judged is not None):
+    if first is None or story.judged is None or not (known.has_every_cancel or first.judged is not None):
         return
     said = f"a cancel of {line.text('stream')} was answered {verdict} with that of {first.story_id}"
     if not first.is_accepted:

@@ -92,7 +92,7 @@ def _cut(line: Line, relay: RelayStory, known: Known) -> Iterator[Violation]:
 
 def _span(ending: str, stream: StreamStory, known: Known) -> float:
     """Seconds of silence after which a relay is given that ending."""
-    if ending == "superseded":
+    if ending == "superseded" or (ending == "cancelled" and stream.believed is not None):
         return known.limits.orphan_grace
     return known.limits.settle_timeout if ending == "cancelled" and stream.stop is not None else known.limits.linger
 
@@ -100,9 +100,9 @@ def _span(ending: str, stream: StreamStory, known: Known) -> float:
 def no_orphan(line: Line, known: Known) -> Iterator[Violation]:
     """P6: an upstream outlives its last browser by at most 100 ms, and its stream's end by at most `linger`.
 
-    A cancelled stream's has until `settle_timeout`, a superseded one's until `orphan_grace`, each of silence. Shown:
-    from when the guard noticed that the browser had left, and from the end that it observed. Not shown: how long it
-    took to notice.
+    A cancelled stream's has until `settle_timeout`, or `orphan_grace` once its worker is gone; a superseded one's until
+    `orphan_grace`; each of silence. Shown: from when the guard noticed that the browser had left, and from the end that
+    it observed. Not shown: how long it took to notice.
     """
     if line.event in ("upstream_closed", "relay_ended"):
         relay = known.relays.get(line.text("relay"))
@@ -124,7 +124,7 @@ def _orphan(relay: RelayStory, line: Line, known: Known) -> Iterator[Violation]:
         said = f"the upstream of relay {relay.story_id} outlived its browser by {line.t - relay.left.t:.3f}s"
         yield Violation("P6", said, (relay.left.number, line.number))
     stream = known.streams.get(relay.stream_id)
-    if stream is None or stream.leaves_since == NEVER or stream.pending:
+    if stream is None or stream.leaves_since == NEVER or (stream.pending and not stream.is_superseded):
         return
     since = relay.wrote or relay.opened or known.begun
     late = line.t - max(stream.leaves_since, since.t) - stream.leaves_within

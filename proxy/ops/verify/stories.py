@@ -10,6 +10,9 @@ NEVER = float("-inf")
 TERMINAL = frozenset({"stream_end", "cancel", "apperror", "error"})
 """Events after which nothing follows on a stream (P4). A list of its own: with the guard's it would share a mistake."""
 
+SAYS_NOTHING = TERMINAL | {"pending_steer_leftover"}
+"""Events that the guard may write of its own accord."""
+
 OUTPUT = frozenset({"token", "reasoning", "tool", "tool_complete", "interim_assistant"})
 """Events that only a turn at work sends; a list of its own likewise."""
 
@@ -25,6 +28,8 @@ class StopStory:
     answered: Line | None = None
     slot: str = Slot.BUSY.value
     over: Line | None = None
+    followed: Line | None = None
+    """The session's next turn: to repeat the cancel from then on would stop that one (F23)."""
     is_observed: bool = False
     """The guard has taken note of it."""
     is_given_up: bool = False
@@ -75,6 +80,11 @@ class StreamStory:
     failed_open: Line | None = None
 
     @property
+    def is_superseded(self) -> bool:
+        """Another turn of its session has begun since."""
+        return self.doubted is not None and self.doubted.maybe("what") == "TurnStarted"
+
+    @property
     def is_settling(self) -> bool:
         """Its cancel was accepted, and it is not over."""
         return self.stop is not None and self.stop.over is None
@@ -96,15 +106,17 @@ class StreamStory:
         return ended is not None and not self.is_settling and not self.pending
 
     @property
-    def holds_starts(self) -> bool:
-        """As `core.records.Cancel.holds_starts`, but for a worker that was seen gone, whatever the guard believes.
-
-        A fenced slot holds nobody, as the backend does so itself (F3).
-        """
+    def holds_changes(self) -> bool:
+        """Its cancel was accepted, and has not settled: as the backend told, whatever the guard believes."""
         if self.stop is None or self.stop.is_given_up:
             return False
-        is_free = self.gone is not None or (self.stop.over is None and self.stop.slot == Slot.FENCED.value)
-        return not (self.stop.is_told and is_free)
+        return not (self.stop.is_told and self.gone is not None)
+
+    @property
+    def holds_starts(self) -> bool:
+        """The same of a start, for which a fenced slot is as good as free: the backend does the rest itself (F3)."""
+        is_fenced = self.is_settling and self.stop is not None and self.stop.slot == Slot.FENCED.value
+        return self.holds_changes and not (is_fenced and self.stop is not None and self.stop.is_told)
 
     @property
     def stale_by(self) -> Line | None:
@@ -160,7 +172,7 @@ class CancelStory:
 
 @dataclass(slots=True)
 class StartStory:
-    """One start of a turn."""
+    """One start of a turn, or one change of a session."""
 
     story_id: str
     received: Line | None = None

@@ -1,57 +1,19 @@
 """What the lines so far have shown of sessions and their streams."""
 
-from collections import OrderedDict
-
-from proxy.core.records import Ending, SessionRecord
-from proxy.ops.verify.lines import Limits, Line
+from proxy.core.records import Ending
+from proxy.ops.verify.lines import Line
+from proxy.ops.verify.shelf import Shelf
 from proxy.ops.verify.stories import StopStory, StreamStory
 
 _OWN_ENDS = (Ending.FINISHED.value, Ending.FAILED.value)
 
 
-class Streams:
-    """The streams' stories, by session.
+class Streams(Shelf):
+    """Learns the streams' stories from the lines.
 
     Only what no other reading is possible of counts as an end: a status, say, may have been asked for before the turn
     began, and the trace does not tell. Whatever might be an end is kept as a hint.
-
-    Args:
-        limits: In force.
     """
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._sessions: OrderedDict[str, dict[str, StreamStory]] = OrderedDict()
-        self._session_of: dict[str, str] = {}
-        self._moved: dict[str, str] = {}
-        self._forgotten: set[str] = set()
-
-    # -- asking -----------------------------------------------------------------------------------
-
-    def get(self, stream_id: str | None) -> StreamStory | None:
-        """What is known of a stream."""
-        session_id = self._session_of.get(stream_id or "")
-        return None if session_id is None else self._sessions[session_id].get(stream_id or "")
-
-    def all(self) -> list[StreamStory]:
-        """Every stream that is remembered."""
-        return [story for streams in self._sessions.values() for story in streams.values()]
-
-    def of_session(self, session_id: str) -> list[StreamStory]:
-        """Those of a session, wherever it was moved to."""
-        while session_id in self._moved:
-            session_id = self._moved[session_id]
-        return list(self._sessions.get(session_id, {}).values())
-
-    def is_forgotten(self, stream_id: str) -> bool:
-        """Whether more was known of it than is remembered."""
-        return stream_id in self._forgotten
-
-    def stale_by(self, stream_id: str, now: float) -> Line | None:
-        """What showed that there is nothing to stop, if the guard must know of it: it forgets what is long past."""
-        story = self.get(stream_id)
-        line = story.stale_by if story else None
-        return None if line is None or now - line.t >= self._limits.forget_after else line
 
     # -- learning of cancels ----------------------------------------------------------------------
 
@@ -66,7 +28,7 @@ class Streams:
         story.stop = StopStory(line, looked=line)
         story.gone = story.believed = None
         story.ran = True
-        limit = max(self._limits.settle_timeout, self._limits.orphan_grace)
+        limit = max(self.limits.settle_timeout, self.limits.orphan_grace)
         self._leave(story, line, limit)
 
     def settled(self, stream_id: str, line: Line) -> None:
@@ -90,16 +52,16 @@ class Streams:
         """
         what, session_id = line.text("what"), line.text("session")
         if what == "SessionRotated":
-            self._rotate(session_id, line.text("new_session_id"))
+            self.rotate(session_id, line.text("new_session_id"))
         elif what == "BackendRestarted":
-            for story in self._sessions.get(session_id, {}).values():
+            for story in self.here(session_id):
                 self._restarted(story, line)
         elif line.maybe("stream_id") is not None:
             self._observed_stream(what, session_id, line)
 
-    def _observed_stream(self, what: str, session_id: str, line: Line) -> None:
+    def _observed_stream(self, what: str, session_id: str, line: Line) -> None:  # noqa: C901 - one line a kind
         stream_id = line.text("stream_id")
-        is_new = stream_id not in self._session_of
+        is_new = self.get(stream_id) is None
         story = self.story(stream_id, session_id)
         match what:
             case "TurnStarted":
@@ -133,10 +95,11 @@ class Streams:
 
     def _begin(self, story: StreamStory, session_id: str, line: Line, *, is_new: bool) -> None:
         """A turn under a session's old id ends its rotation; one never heard of supersedes the others."""
-        self._moved.pop(session_id, None)
+        self.stay(session_id)
         self._run(story, session_id)
-        story.began = story.began or line
-        for other in self._sessions[session_id].values():
+        if story.began is None:
+            self.note_begin(story, line)
+        for other in self.here(session_id):
             if is_new and other is not story and other.ran:
                 self._supersede(other, line)
 
@@ -144,16 +107,16 @@ class Streams:
         """A runner has turns begin beside each other, and none ends by that (F20)."""
         if line.fields.get("hosted") is False:
             return
-        if story.is_settling:
-            story.gone = story.gone or line
+        if story.is_settling and story.stop is not None:
+            story.stop.followed = story.stop.followed or line
         elif story.ended is None and (story.stop is None or story.pending):
             story.hinted = True
             story.doubt(line)
-            self._leave(story, line, self._limits.orphan_grace)
+            self._leave(story, line, self.limits.orphan_grace)
 
     def _run(self, story: StreamStory, session_id: str) -> None:
         story.ran = True
-        for other in self._sessions[session_id].values():
+        for other in self.here(session_id):
             other.hinted = other.hinted or other is not story
 
     def _status(self, story: StreamStory, session_id: str, line: Line) -> None:
@@ -173,12 +136,12 @@ class Streams:
             story.ended = story.ended or line
         elif line.maybe("ending") != Ending.CANCELLED.value:
             story.doubt(line)
-        self._leave(story, line, self._limits.linger)
+        self._leave(story, line, self.limits.linger)
 
     def _leave(self, story: StreamStory, line: Line, within: float) -> None:
         story.leaves_since = max(story.leaves_since, line.t)
         story.leaves_within = max(story.leaves_within, within)
-        self._sessions.move_to_end(self._session_of[story.stream_id])
+        self.refresh(story)
 
     def _outcome(self, story: StreamStory, line: Line) -> None:
         """What became of a cancel; one whose id is not told is all there were."""
@@ -193,52 +156,13 @@ class Streams:
             if story.stop is None:
                 story.doubt(line)
         if story.ended is not None or (is_end and story.ran and not story.is_settling):
-            self._leave(story, line, self._limits.linger)
+            self._leave(story, line, self.limits.linger)
 
     def _slot(self, story: StreamStory, line: Line) -> None:
         slot = line.text("slot")
         if slot == "free":
             story.believed = story.believed or line
+            if story.is_settling:
+                story.leaves_since, story.leaves_within = line.t, self.limits.orphan_grace
         if story.is_settling and story.stop is not None:
             story.stop.slot = slot
-
-    def _rotate(self, old: str, new: str) -> None:
-        if old == new:
-            return
-        self._moved[old] = new
-        self._moved.pop(new, None)  # so that no chain of them is a circle
-        for story in self._sessions.pop(old, {}).values():
-            self._put(story, new)
-
-    # -- keeping ----------------------------------------------------------------------------------
-
-    def story(self, stream_id: str, session_id: str | None = None) -> StreamStory:
-        """The stream's story, begun if there is none, and moved to the session that it turns out to belong to."""
-        story = self.get(stream_id) or StreamStory(stream_id)
-        home = session_id or self._session_of.get(stream_id) or f"stream:{stream_id}"
-        if self._session_of.get(stream_id) != home:
-            self._take(stream_id)
-            self._put(story, home)
-        return story
-
-    def _take(self, stream_id: str) -> None:
-        if (session_id := self._session_of.pop(stream_id, None)) is not None:
-            del self._sessions[session_id][stream_id]
-            if not self._sessions[session_id]:
-                del self._sessions[session_id]
-
-    def _put(self, story: StreamStory, session_id: str) -> None:
-        """Adds a story, and forgets as the guard does, though rather more: what it has forgotten is no evidence."""
-        streams = self._sessions.setdefault(session_id, {})
-        streams[story.stream_id] = story
-        self._session_of[story.stream_id] = session_id
-        if len(streams) > SessionRecord.KEPT_ENDINGS:
-            self._forget(list(streams.values())[:1])
-        if len(self._sessions) > self._limits.sessions:
-            self._forget(list(next(iter(self._sessions.values())).values()))
-
-    def _forget(self, stories: list[StreamStory]) -> None:
-        for story in stories:
-            if story.is_over:
-                self._take(story.stream_id)
-                self._forgotten.add(story.stream_id)

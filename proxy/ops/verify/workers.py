@@ -1,6 +1,6 @@
 """What the backend said of its workers: the answers to cancels, and what `/health` listed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import starmap
 
@@ -44,10 +44,12 @@ class Workers:
 
     Args:
         streams: Whose stories it completes.
+        is_whole: Whether the trace has all that was said of a stream until that line.
     """
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: Streams, is_whole: Callable[[StreamStory, Line], bool]) -> None:
         self._streams = streams
+        self._is_whole = is_whole
         self._stopped: dict[str, StreamStory] = {}
         self._is_one_shot = False
         self._marks = False
@@ -81,7 +83,7 @@ class Workers:
 
     def _only_one(self, began: float, line: Line) -> Iterator[StreamStory]:
         """The stream that a cancelled worker must be of, as no other turn began then."""
-        fitting = [story for story in self._streams.all() if _began_then(story, began)]
+        fitting = self._streams.begun_about(began, _ROUNDING)
         if len(fitting) == 1 and is_after(line, fitting[0].believed):
             yield fitting[0]
 
@@ -136,7 +138,9 @@ class Workers:
         self._answered(story, line)
 
     def accepted(self, story: StreamStory, line: Line) -> None:
-        """The backend took a cancel of it."""
+        """The backend took a cancel of it: the first, if no other that is under way may be missing."""
+        if not self._is_whole(story, line):
+            return
         self._streams.accepted(story.stream_id, line)
         self._keep(story)
 
@@ -188,8 +192,3 @@ def _may_be(run: Run, story: StreamStory, line: Line, *, marks: bool) -> bool:
     if run.began is None or stamp is None or story.began is None:
         return True
     return stamp - _ROUNDING <= run.began <= stamp + (line.t - story.began.t) + _SKEW
-
-
-def _began_then(story: StreamStory, began: float) -> bool:
-    stamp = story.began.number_of("stamp") if story.began else None
-    return stamp is not None and abs(began - stamp) <= _ROUNDING

@@ -90,7 +90,7 @@ async def play(browser: Browser, backend: Backend) -> None:
     """Every scene, one after the other."""
     await _complete_then_stop(browser)
     await _stop_then_send(browser)
-    await _stop_three_times(browser)
+    await _stop_three_times(browser, backend)
     await _leave(browser)
     await _hang(browser, backend)
     await _press_on(browser, backend)
@@ -117,15 +117,18 @@ async def _stop_then_send(browser: Browser) -> None:
     await (await browser.watch(await browser.start(session_id, SHORT)))
 
 
-async def _stop_three_times(browser: Browser) -> None:
-    """Two Stops at once, of which one is a stranger's, and one more while it settles."""
+async def _stop_three_times(browser: Browser, backend: Backend) -> None:
+    """Two Stops at once, a stranger's beside them, and one more of each while the worker unwinds."""
     session_id = await browser.session()
     stream_id = await browser.start(session_id, LONG)
     await browser.watch(stream_id)
+    backend.faults = replace(backend.faults, hang=True)
     first = asyncio.create_task(browser.stop(stream_id))
     await asyncio.sleep(0)
     await asyncio.gather(first, browser.stop(stream_id), browser.stop(stream_id, cookie="who=else"))
     await browser.stop(stream_id)
+    await browser.stop(stream_id, cookie="who=else")
+    backend.faults = replace(backend.faults, hang=False)
     await (await browser.watch(await browser.start(session_id, SHORT)))
 
 
@@ -150,9 +153,10 @@ async def _hang(browser: Browser, backend: Backend) -> None:
     stream_id = await browser.start(session_id, LONG)
     await browser.watch(stream_id)
     backend.faults = replace(backend.faults, hang=True, mute_cancel=True)
+    began = asyncio.get_running_loop().time()
     await browser.stop(stream_id)
     await browser.start(session_id, SHORT)
-    await asyncio.sleep(QUICK["stop_timeout"] - QUICK["settle_timeout"] + 0.3)
+    await asyncio.sleep(began + QUICK["stop_timeout"] + 0.3 - asyncio.get_running_loop().time())
     await browser.stop(stream_id)
     backend.faults = replace(backend.faults, hang=False, mute_cancel=False)
     await asyncio.sleep(0.2)

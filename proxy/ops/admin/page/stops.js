@@ -18,8 +18,8 @@ const BADGES = {
   unanswered: ["plain", "unanswered"],
 };
 
-/** Whether nothing ever told that its worker was gone (P11). */
-export const didNotStop = ({ outcome, receipt }) => outcome === "unsettled" && receipt.missing.includes("slot_free");
+/** Whether its worker was there to the last (P11); a slot that is fenced is one of which nothing tells. */
+export const didNotStop = ({ outcome, receipt }) => outcome === "unsettled" && receipt.slot === "busy";
 
 function badge({ outcome, age, receipt }) {
   const [mood, word] = didNotStop({ outcome, receipt }) ? ["bad", "did not stop"] : BADGES[outcome];
