@@ -87,7 +87,10 @@ class Ledger:
 
     def is_proven(self, stream_id: str) -> bool:
         """Whether anything but the next turn tells that no worker is there."""
-        return stream_id in self.own | self.gone | self.hinted
+        return stream_id in self.own | self.gone | self.hinted or self._seen_gone(stream_id)
+
+    def _seen_gone(self, stream_id: str) -> bool:
+        return stream_id in self.settling and self.settling[stream_id].slot is Slot.FREE
 
     def introduced(self, turn: Turn, now: int, turns: dict[str, Turn]) -> None:
         """A start was told: in its session, as far as that is known, the earlier turns are over.
@@ -175,7 +178,7 @@ class Ledger:
                 assert first == self.settling[stream_id].cancel_id
                 assert shared is (self.settling[stream_id].caller == caller), "P9: no authority of its own"
             case Stale(proven=proven):
-                assert stream_id not in self.settling, "F4: duplicate Stops"
+                assert stream_id not in self.settling or self._seen_gone(stream_id), "F4: duplicate Stops"
                 assert not proven or self.is_proven(stream_id), "P11: nothing proves that its worker is gone"
 
     def _on_the_way(self, stream_id: str) -> list[Sent]:
