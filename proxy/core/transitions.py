@@ -65,6 +65,7 @@ STEPS: dict[StreamState | None, dict[type[StreamObservation], Step]] = {
         seen.StatusSeen: turns.status_of_running,
         seen.StreamMissing: turns.miss,
         seen.CancelSent: stops.send_cancel,
+        seen.CancelOverdue: stops.overdue,
         seen.CancelAccepted: stops.accept,
         seen.CancelRefused: stops.forget_sent,
         seen.CancelFailed: stops.forget_sent,
@@ -86,6 +87,7 @@ STEPS: dict[StreamState | None, dict[type[StreamObservation], Step]] = {
         seen.StreamEnded: turns.note_end,
         seen.StreamSpoke: turns.hear,
         seen.StatusSeen: turns.status_of_settling,
+        seen.CancelOverdue: stops.overdue,
         seen.CancelAccepted: stops.forget_sent,
         seen.CancelRefused: stops.refuse_settling,
         seen.CancelFailed: stops.forget_sent,
@@ -100,6 +102,7 @@ STEPS: dict[StreamState | None, dict[type[StreamObservation], Step]] = {
         seen.StreamSpoke: turns.revive,
         seen.StatusSeen: turns.status_of_ended,
         seen.CancelSent: stops.send_cancel,  # P11: its worker was not seen gone
+        seen.CancelOverdue: stops.overdue,
         seen.CancelAccepted: stops.accept_ended,
         seen.CancelRefused: stops.forget_sent,
         seen.CancelFailed: stops.forget_sent,
@@ -126,7 +129,6 @@ UNCHANGED: dict[StreamState | None, frozenset[type[StreamObservation]]] = {
     RUNNING: frozenset(
         {
             seen.StartConflicted,
-            seen.CancelOverdue,
             seen.RelaysEnded,
             seen.CancelAnswered,
             seen.SlotSeen,
@@ -148,7 +150,6 @@ UNCHANGED: dict[StreamState | None, frozenset[type[StreamObservation]]] = {
         {
             seen.StartConflicted,  # F2: the backend still names the stream it is cancelling
             seen.StreamMissing,
-            seen.CancelOverdue,
         }
     ),
     ENDED: frozenset(
@@ -156,7 +157,6 @@ UNCHANGED: dict[StreamState | None, frozenset[type[StreamObservation]]] = {
             seen.TurnStarted,
             seen.StartConflicted,  # F2
             seen.StreamMissing,
-            seen.CancelOverdue,
             seen.RelaysEnded,
             seen.CancelAnswered,
             seen.CancelRepeated,

@@ -201,6 +201,17 @@ def test_an_answer_that_comes_when_all_is_settled_changes_nothing(story: Story, 
     assert story.effects == ()
 
 
+@pytest.mark.parametrize("over_by", ["accepts", "times out", "runs again"])
+def test_a_cancel_is_overdue_whatever_became_of_its_stream(story: Story, over_by: str) -> None:
+    """Else the same caller's next Stop would wait for it once the stream may be cancelled again."""
+    two_on_their_way(story).accepts("x", "c-1")
+    if over_by != "accepts":
+        story.times_out("x")
+    if over_by == "runs again":
+        story.status("x", active=True)
+    assert [cancel.overdue for cancel in story.waits_in_vain("x", "c-2").stream("x").sent] == [True]
+
+
 @pytest.mark.parametrize("answer", ["accepts", *UNACCEPTED])
 def test_an_answer_to_a_cancel_that_nobody_remembers_changes_nothing(story: Story, answer: str) -> None:
     before = story.reaches("x", RUNNING).record

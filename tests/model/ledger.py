@@ -99,15 +99,16 @@ class Ledger:
         siblings = [turns[stream_id] for stream_id in self._heard - {turn.stream_id} if stream_id in turns]
         siblings = [other for other in siblings if other.session_id == turn.session_id]
         self.muddled |= {other.stream_id for other in siblings if other.number > turn.number}
+        earlier = [other for other in siblings if other.number < turn.number]
+        self._overtaken |= {other.stream_id for other in earlier}
         if turn.stream_id not in self.first and turn.stream_id not in self.muddled:
-            self._supersede([other for other in siblings if other.number < turn.number], turn, siblings)
+            self._supersede(earlier, turn, siblings)
         self._known_since[turn.stream_id] = now
         self._heard.add(turn.stream_id)
 
     def _supersede(self, earlier: list[Turn], turn: Turn, siblings: list[Turn]) -> None:
         """F20: where a runner is known to run any of a session's turns, none supersedes another for certain."""
         home = self._desk.locate(turn.stream_id)
-        self._overtaken |= {other.stream_id for other in earlier}
         if any(self.hosted.get(other.stream_id) is False for other in (turn, *siblings)):
             return
         for other in earlier:
@@ -149,7 +150,7 @@ class Ledger:
 
     def restarted(self, at: int) -> None:
         """F20: it ends no turn of a runner."""
-        for stream_id in self._heard:
+        for stream_id in self._heard | self.first.keys():
             stream = self._desk.stream(stream_id)
             if stream is None or stream.since > at or self.hosted.get(stream_id) is False:
                 continue

@@ -90,6 +90,11 @@ class Ownership(RuleBasedStateMachine):
             self.desk.observe(seen.StopTimedOut(self.now, stream_id))
             assert stream_id not in self.ledger.settling, "P7: at the limit the request goes on"
 
+    @precondition(lambda self: self.ledger.settling)
+    @rule()
+    def a_limit_passes(self) -> None:
+        self.time_passes(min(settling.deadline for settling in self.ledger.settling.values()) - self.now)
+
     @precondition(lambda self: self.in_flight)
     @rule(pick=picks)
     def deliver(self, pick: int) -> None:
@@ -115,8 +120,12 @@ class Ownership(RuleBasedStateMachine):
     def started(self, session_id: str, outcome: Turn | str) -> None:
         self.starting.discard(session_id)
         if isinstance(outcome, Turn):
+            known = self.desk.stream(outcome.stream_id)
+            before = self.desk.session(session_id).streams if self.backend.runner and known is None else ()
             hosted = not self.backend.runner
             self.introduce(session_id, outcome, seen.TurnStarted(self.now, outcome.stream_id, hosted))
+            for stream in before:
+                assert self.desk.stream(stream.stream_id) == stream, "F20: they run side by side"
             return
         turn = self.backend.turns[outcome]
         known = self.desk.session(self.desk.locate(outcome))
@@ -150,9 +159,8 @@ class Ownership(RuleBasedStateMachine):
         self.in_flight += [arrive] * times
 
     def introduce(self, session_id: str, turn: Turn, told: seen.TurnStarted | seen.StartConflicted) -> None:
-        hosted = told.hosted if isinstance(told, seen.TurnStarted) else None
-        if self.desk.stream(turn.stream_id) is None:
-            self.ledger.hosted[turn.stream_id] = hosted
+        if isinstance(told, seen.TurnStarted) and told.hosted is not None:
+            self.ledger.hosted[turn.stream_id] = told.hosted
         self.desk.turn_seen(session_id, told)
         self.ledger.introduced(turn, self.now, self.backend.turns)
 
@@ -181,6 +189,8 @@ class Ownership(RuleBasedStateMachine):
         """On a relay that was opened while it ran; the proxy may come to it late."""
         if turn := self.pick_turn(pick, lambda turn: turn.running):
             self.send(lambda: self.heard(turn), at_once=at_once)
+            if at_once and turn.stream_id not in self.ledger.own | self.ledger.gone:
+                assert not isinstance(self.desk.verdict_on(turn.stream_id), Stale), "F20: what speaks is not over"
 
     def heard(self, turn: Turn) -> None:
         self.desk.observe(seen.StreamSpoke(self.now, turn.stream_id))
@@ -279,6 +289,11 @@ class Ownership(RuleBasedStateMachine):
             case Stale():
                 raise AssertionError("P8: nobody ever heard of that stream")
 
+    @rule(pick=picks)
+    def somebody_cancels_past_the_proxy(self, pick: int) -> None:
+        if turn := self.pick_turn(pick):
+            self.backend.cancel(turn.stream_id)
+
     def may_be_stale(self, verdict: Stale, turn: Turn) -> None:
         """P8, as far as anybody can know: of a runner's turn, nobody can unless its start said whose it is."""
         known = self.ledger.hosted.get(turn.stream_id) is not None
@@ -372,6 +387,17 @@ class Ownership(RuleBasedStateMachine):
     def somebody_looks_for_a_worker(self, pick: int) -> None:
         """What is seen may be told late, behind what was seen after it."""
         self.in_flight.append(self.look_at(self.pick_settling(pick)))
+
+    @precondition(lambda self: self.ledger.settling)
+    @rule(pick=picks)
+    def a_worker_goes_between_two_looks(self, pick: int) -> None:
+        """The later one is told first."""
+        stream_id = self.pick_settling(pick)
+        earlier = self.look_at(stream_id)
+        if not self.backend.turns[stream_id].deaf:
+            self.backend.unwind(self.backend.turns[stream_id])
+        self.look_at(stream_id)()
+        self.in_flight.append(earlier)
 
     def look_at(self, stream_id: str) -> Callable[[], None]:
         slot = self.slot_of(stream_id)
@@ -486,7 +512,7 @@ class Ownership(RuleBasedStateMachine):
 TestOwnership: Any = Ownership.TestCase
 TestOwnership.settings = settings(
     derandomize=bool(os.environ.get("CI")),  # a build should not fail for what another one did not look at
-    max_examples=200,
+    max_examples=300,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
