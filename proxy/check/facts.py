@@ -8,9 +8,9 @@ from proxy.hermes.releases import Span
 ALL: Final = Span()
 REFUSING: Final = (0, 51, 327)
 """The first release to refuse a start until the cancelled worker has unwound (F2, F3)."""
-REPEATING: Final = (0, 51, 237)
-"""The first release whose cancel finds a worker that its stream has left behind (F14)."""
-UNNAMED: Final = (0, 51, 763)
+REPEATABLE: Final = (0, 51, 237)
+"""The first release in which a cancel finds the worker as long as it is there (F14)."""
+NAMELESS: Final = (0, 51, 763)
 """The first release whose `/health` does not name streams (F15)."""
 HAS_THREADS: Final = Span(first=(0, 51, 748))
 """Those that serve requests by a bounded number of threads (F7)."""
@@ -61,20 +61,15 @@ FACTS: Final = (
     Fact("F10", ALL, "a POST's Origin must match its Host", "passes Host on unchanged"),
     Fact("F11", ALL, "a cancel event repeats an id", "goes by events, never by ids"),
     Fact("F12", ALL, "who joins without a cursor misses what came before", "passes cursors on unchanged"),
-    Fact("F13", ALL, "a turn's first moments lose its cancel", "has the cancel wait until the agent listens"),
-    Fact("F14", Span(until=REPEATING), "a cancel has one shot", "sends it when it is heard, and looks for the worker"),
-    Fact("F15", Span(first=UNNAMED), "/health does not name streams", "knows a run by when it began"),
-    Fact("F16", ALL, "a request to a silent model is left behind", "keeps cancels out of an agent's first moments"),
-    Fact("F17", ALL, "a stopped worker undoes changes of its session", "holds them until it is gone"),
-    Fact("F18", ALL, "a steer may be lost in a turn's last text", "gives it back to the page"),
-    Fact("F19", ALL, "through a gateway a Stop may not be taken", "passes that on, and holds no start for it"),
-    Fact("F20", ALL, "nothing tells of an external runner's turn", "goes by its events alone"),
+    Fact("F13", ALL, "a turn's first moments lose its cancel", "has the cancel wait until its agent listens"),
+    Fact("F14", Span(until=REPEATABLE), "a cancel has one shot", "looks for the worker, and says if it stays"),
+    Fact("F15", Span(first=NAMELESS), "/health does not name streams", "knows a worker by its beginning and its mark"),
+    Fact("F16", ALL, "a silent request to the model may outlast its Stop", "has the cancel avoid its beginning"),
+    Fact("F17", ALL, "a worker that unwinds undoes what changes its session", "holds changes until it is gone"),
+    Fact("F18", ALL, "what is steered too late is lost without a word", "gives it back"),
+    Fact("F19", ALL, "through a gateway a Stop may not take", "goes on with it, and says so"),
+    Fact("F20", ALL, "only its events tell of an external runner's turn", "takes no refusal and no start for its end"),
     Fact("F21", ALL, "not every goal starts a turn", "holds only those that do"),
-    Fact("F22", ALL, "a session is saved right before its agent begins", "takes that for the moment to cancel"),
-    Fact(
-        "F23",
-        Span(first=REPEATING),
-        "a cancel too many kills the next turn",
-        "gives a worker its time before it repeats one",
-    ),
+    Fact("F22", ALL, "a second save of the session shows that its agent listens", "lets the cancel go then"),
+    Fact("F23", Span(first=REPEATABLE), "a cancel too many kills the next turn", "sends none while a worker unwinds"),
 )

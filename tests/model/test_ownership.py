@@ -120,12 +120,11 @@ class Ownership(RuleBasedStateMachine):
     def started(self, session_id: str, outcome: Turn | str) -> None:
         self.starting.discard(session_id)
         if isinstance(outcome, Turn):
-            known = self.desk.stream(outcome.stream_id)
-            before = self.desk.session(session_id).streams if self.backend.runner and known is None else ()
+            is_news = self.desk.stream(outcome.stream_id) is None
+            before = self.desk.session(session_id).streams if self.backend.runner and is_news else ()
             hosted = not self.backend.runner
             self.introduce(session_id, outcome, seen.TurnStarted(self.now, outcome.stream_id, hosted))
-            for stream in before:
-                assert self.desk.stream(stream.stream_id) == stream, "F20: they run side by side"
+            assert [self.desk.stream(other.stream_id) for other in before] == list(before), "F20: they run side by side"
             return
         turn = self.backend.turns[outcome]
         known = self.desk.session(self.desk.locate(outcome))
