@@ -262,7 +262,8 @@ def test_p11_a_worker_is_not_gone_by_anything_else(began: Doctored, shown: tuple
         ({"began": [STAMP + 0.1], "cancelled": [True]}, False),
         ({"began": [STAMP + 0.1], "cancelled": [False]}, False),
         ({"began": [None], "cancelled": [True]}, False),
-        ({"began": [STAMP - 60.0, STAMP + 0.1], "cancelled": [True, False]}, True),
+        ({"began": [STAMP - 60.0, STAMP + 0.1], "cancelled": [True, False]}, False),
+        ({"began": [STAMP - 60.0, STAMP + 20.0], "cancelled": [True, False]}, True),
         ({"began": [STAMP - 60.0], "cancelled": "?"}, False),
     ],
 )
@@ -301,6 +302,18 @@ def test_p11_a_cancel_that_is_given_up_claims_nothing(began: Doctored) -> None:
         look(began, 0.2, names=("x",))
     settle(began, "slot_free")
     look(began, 0.2, names=("x",))
+    assert began.violations() == []
+
+
+def test_p11_a_worker_without_a_mark_may_be_of_another_turn_that_began_at_the_same_time(began: Doctored) -> None:
+    other = {"what": "TurnStarted", "stream_id": "y", "hosted": True, "stamp": STAMP + 0.3, "took": 0.1}
+    began.append(0, "observed", session="t", **other)
+    stop(began)
+    tell(began)
+    look(began, unnamed=2, began=[STAMP + 0.1, STAMP + 0.4], cancelled=[True, False])
+    look(began, unnamed=1, began=[STAMP + 0.4], cancelled=[False])
+    see(began)
+    settle(began)
     assert began.violations() == []
 
 

@@ -64,7 +64,16 @@ class Workers:
         if story.stream_id in line.texts("streams"):
             return True
         marks = self._marks or any(run.is_cancelled for run in runs_of(line))
-        return any(_may_be(run, story, line, marks=marks) for run in runs_of(line))
+        return any(self._may_be(run, story, line, marks=marks) for run in runs_of(line))
+
+    def _may_be(self, run: Run, story: StreamStory, line: Line, *, marks: bool) -> bool:
+        """A worker without a mark may be a turn's that nobody stopped; but not where only this turn began then.
+
+        Releases before v0.52.187 take the mark away again from a worker that has not heard its cancel (F15).
+        """
+        if marks and run.is_cancelled is False:
+            return run.began is not None and self._streams.begun_about(run.began, _ROUNDING) == [story]
+        return _may_have_begun(run, story, line)
 
     def shows_none(self, story: StreamStory, since: Line) -> bool:
         """Whether the last `/health` since that line leaves no room for a worker of that stream."""
@@ -185,9 +194,7 @@ def is_sent_after(cancel: CancelStory, believed: Line | None) -> bool:
     return believed is not None and cancel.forwarded is not None and cancel.forwarded.number > believed.number
 
 
-def _may_be(run: Run, story: StreamStory, line: Line, *, marks: bool) -> bool:
-    if marks and run.is_cancelled is False:
-        return False
+def _may_have_begun(run: Run, story: StreamStory, line: Line) -> bool:
     stamp = story.began.number_of("stamp") if story.began else None
     if run.began is None or stamp is None or story.began is None:
         return True
