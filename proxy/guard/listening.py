@@ -18,13 +18,14 @@ _LONGEST = 5.0
 _INTERVAL = 0.02
 """Seconds between two looks at the session."""
 
-_FRESH = 0.06
+_FRESH = 0.04
 """Seconds from a look that found the session unsaved until one that finds it saved: so soon the agent has not begun
-yet, and never asks the model."""
+yet, and never asks the model. On a busy machine the looks are further apart, and none is as soon."""
 
-_LEAST_OPENING = 0.3
-"""Seconds from an agent's begin in which it opens its request to the model, at least; an agent looks for a cancel as
-often as that while it waits."""
+_LEAST_OPENING = 1.0
+_OPENING = 4
+"""Seconds from an agent's begin in which it opens its request to the model, at least, and how many times longer than it
+took to begin. On two cores with three turns at a time beside other work, 0.3 s and twice were too little."""
 
 _PATIENCE = 2.0
 """Seconds to wait for the session; a busy machine takes part of one."""
@@ -116,7 +117,7 @@ class Listening:
         How long that takes is told by how long it took the agent to begin. Its first output ends the wait sooner.
         """
         took = saved - (stream.stamp or 0.0)
-        over = (stream.started_at or 0.0) + took + max(_LEAST_OPENING, 2 * took)
+        over = (stream.started_at or 0.0) + took + max(_LEAST_OPENING, _OPENING * took)
         await asyncio.sleep(over - self._ownership.clock())
 
     async def _saved_at(self, session_id: str, caller: RawHeaders) -> float | None:

@@ -19,7 +19,7 @@ from proxy.core.records import SessionRecord, Slot
 from proxy.core.verdicts import CancelVerdict, Coalesce, ConflictVerdict, Forward, StartVerdict, judge_cancel
 from proxy.guard.cancel import CancelGuard
 from proxy.guard.health import Health
-from proxy.guard.listening import Listening
+from proxy.guard.listening import Listening, Ready
 from proxy.guard.sending import Sending
 from proxy.guard.start import StartGuard
 from proxy.guard.stopping import Stopping
@@ -55,8 +55,8 @@ async def _nothing(*_: object) -> None:
     """In place of a wait, or of watching."""
 
 
-async def _always(*_: object) -> bool:
-    return True
+async def _at_its_arrival(*_: object) -> Ready:
+    return Ready.LISTENS
 
 
 def _always_due(*_: object) -> bool:
@@ -142,7 +142,7 @@ MUTANTS = (
     ),
     Mutant("F5: an answer does not wait for its event", method(Sending, "let_the_event_win", _nothing)),
     Mutant("F5: an ending does not wait for the answer", method(ChatWatch, "_let_the_answer_come", _nothing)),
-    Mutant("F13: a cancel does not wait for the agent", method(Listening, "until", _always)),
+    Mutant("F13: a cancel does not wait for the agent", method(Listening, "until", _at_its_arrival)),
     Mutant("F17: changes are not held", patch("proxy.guard.changes.judge_change", lambda _: StartVerdict.FORWARD)),
     Mutant("F20: a refused connection is a restart", method(Health, "answered", _take_for_a_restart)),
     Mutant("F23: every duplicate is forwarded", method(Stopping, "is_due", _always_due)),

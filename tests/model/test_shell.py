@@ -1,4 +1,4 @@
-"""The whole guard over random interleavings, in virtual time: P1 to P10, as `verify` finds them in its own trace.
+"""The whole guard over random interleavings, in virtual time: P1 to P11, as `verify` finds them in its own trace.
 
 Tabs open, read and leave; turns are started and stopped; the backend unwinds late, never, or in the wrong order;
 the proxy is restarted in mid-turn. Only sockets are left out: everything from verdicts to broadcast is real.
