@@ -66,6 +66,11 @@ class Scanner:
         """Whether no frame is unfinished, so that a frame of one's own can be written here."""
         return self._size == 0
 
+    @property
+    def unfinished(self) -> tuple[int, str]:
+        """How many bytes have been seen of the unfinished frame, and the name that its event has so far, if any."""
+        return self._size, self._event.decode("utf-8", "replace")
+
     def skip(self) -> None:
         """Takes note that whole frames, each closed by LF, went by unscanned at a boundary. Their ids are not known."""
         self._first_line = self._after_cr = False

@@ -114,6 +114,16 @@ def test_a_boundary_is_where_no_frame_is_unfinished(stream: bytes, cuts: list[in
         assert scanner.at_boundary == (ends[-1:] == [len(fed)])
 
 
+def test_an_unfinished_frame_is_known_by_its_size_and_its_name_so_far() -> None:
+    scanner, seen = Scanner(), []
+    for byte in b"\nevent: done\ndata: {}\n\n":
+        scanner.feed(bytes([byte]))
+        seen.append(scanner.unfinished)
+    names = [name for _, name in seen]
+    assert [size for size, _ in seen] == [0, *range(1, 22), 0]
+    assert names == [""] * 12 + ["done"] * 10 + [""]
+
+
 @given(streams, st.lists(st.integers(0, 400), max_size=12))
 def test_bytes_up_to_the_ends_and_the_rest_are_the_stream(stream: bytes, cuts: list[int]) -> None:
     scanner, pieces = Scanner(), []

@@ -9,6 +9,7 @@ from proxy.core.effects import EndRelays, PursueStop, Settled
 from proxy.guard.authentication import Authentication
 from proxy.guard.backend import Backend
 from proxy.guard.cancel import CancelGuard
+from proxy.guard.changes import ChangeGuard
 from proxy.guard.drain import Drain
 from proxy.guard.evidence import Evidence
 from proxy.guard.gate import Gate
@@ -24,7 +25,10 @@ from proxy.guard.relay import RelayGuard
 from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report, unheard
 from proxy.guard.sending import Sending
+from proxy.guard.spool import Spool
 from proxy.guard.start import StartGuard
+from proxy.guard.steer import SteerGuard
+from proxy.guard.steers import Steers
 from proxy.guard.stopping import Stopping
 from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
@@ -119,6 +123,7 @@ def compose(  # noqa: PLR0913 - what it is put together from
     ownership.on(PursueStop, stopping.pursue)
     ownership.on(Settled, settled)
     starts = StartGuard(backend, ownership, apart=apart, tasks=tasks, live=live, report=report)
+    steers = Steers(report)
     drain = Drain(backend, ownership, relays, starts, tasks, timeout=settings.drain.timeout, notice=notice)
     handler = Handler(
         upstream,
@@ -126,8 +131,10 @@ def compose(  # noqa: PLR0913 - what it is put together from
         health,
         cancels,
         starts,
-        RelayGuard(upstream, ownership, relays, live, report=report),
-        live,
+        ChangeGuard(upstream, ownership, starts.order, live, report),
+        SteerGuard(backend, ownership, steers, tasks, report=report),
+        RelayGuard(upstream, ownership, relays, steers, live, report=report),
+        Spool(live, report),
         report,
     )
     authentication = Authentication(backend, tasks, clock)

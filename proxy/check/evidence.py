@@ -77,6 +77,7 @@ class Evidence:
         forwarded: What it makes of `X-Forwarded-For`.
         identity: What it makes of headers that say who is logged in.
         skew: Seconds by which its clock is ahead.
+        unstopped: Seconds for which each run that was cancelled has gone on since.
         has_cookie: Whether a cookie was given, to look behind its login.
     """
 
@@ -94,6 +95,7 @@ class Evidence:
     forwarded: Forwarded | None = None
     identity: Identity | None = None
     skew: float | None = None
+    unstopped: tuple[float, ...] = ()
     has_cookie: bool = False
 
     @property

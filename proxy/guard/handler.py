@@ -1,24 +1,28 @@
 """The way of a request: which call it is, who judges it, and who carries it out."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from proxy.core.observations import StatusSeen
 from proxy.guard.cancel import CancelGuard
+from proxy.guard.changes import ChangeGuard
 from proxy.guard.health import Health as BackendHealth
 from proxy.guard.label import Judged
 from proxy.guard.learn import Read, pass_and_learn
-from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.relay import RelayGuard
 from proxy.guard.reporting import Report, failing_open
+from proxy.guard.spool import Spool, in_memory
 from proxy.guard.start import StartGuard
+from proxy.guard.steer import SteerGuard
 from proxy.hermes import answers
 from proxy.hermes.contract import (
     Call,
     Cancel,
+    Change,
     EventStream,
     Health,
     OpenStream,
@@ -26,7 +30,9 @@ from proxy.hermes.contract import (
     SessionChannel,
     Start,
     Status,
+    Steer,
     classify,
+    kicks_off,
 )
 from proxy.http.errors import BackendUnreachableError
 from proxy.http.forward import forward
@@ -36,6 +42,12 @@ from proxy.http.message import Answer, Body
 from proxy.http.request import Request
 from proxy.http.response import reply
 from proxy.http.upstream import Upstream
+
+_LONGEST_GOAL = 1 << 16
+"""Bytes of a goal's body in which its words are looked for; whatever is longer sets a goal."""
+
+_LONGEST_STEER = 1 << 20
+"""Bytes of a steer's body that are held; whatever is longer passes unremembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +60,10 @@ class Handler:
         health: Told whether the backend answers.
         cancels: Judges cancels.
         starts: Judges starts.
+        changes: Judges changes of a session.
+        steers: Judges steers.
         relays: Opens event streams.
-        live: Says how large a start's body may be to be held.
+        spool: Has the bodies of starts and changes arrive whole.
         report: Told of internal errors.
     """
 
@@ -58,8 +72,10 @@ class Handler:
     health: BackendHealth
     cancels: CancelGuard
     starts: StartGuard
+    changes: ChangeGuard
+    steers: SteerGuard
     relays: RelayGuard
-    live: Live
+    spool: Spool
     report: Report
 
     async def __call__(self, request: Request) -> web.StreamResponse:
@@ -85,12 +101,16 @@ class Handler:
             return classify(request.method, request.target.decode("latin-1"), accept)
         return Other()
 
-    def _carry_out(self, request: Request, call: Call) -> Awaitable[web.StreamResponse]:
+    def _carry_out(  # noqa: PLR0911 - one for each call
+        self, request: Request, call: Call
+    ) -> Awaitable[web.StreamResponse]:
         match call:
             case Cancel(stream_id=stream_id) if stream_id:
                 return self._cancel(request, stream_id)
-            case Start(takes_turn=takes_turn):
-                return self._start(request, takes_turn=takes_turn)
+            case Start() | Change():
+                return self._let_in(request, call)
+            case Steer():
+                return self._steer(request)
             case OpenStream() | SessionChannel() | EventStream():
                 return self.relays.relay(request, call)
             case Status(stream_id=stream_id):
@@ -107,15 +127,61 @@ class Handler:
         bare = replace(head, headers=without(head.headers, [b"content-length"]))
         return await _reply(request, await self.cancels.answer(bare, stream_id))
 
+    def _let_in(self, request: Request, call: Start | Change) -> Awaitable[web.StreamResponse]:
+        match call:
+            case Start(is_goal=True):
+                return self._goal(request)
+            case Start(takes_turn=takes_turn):
+                return self._start(request, takes_turn=takes_turn)
+            case Change():
+                return self._change(request, call)
+
     async def _start(self, request: Request, *, takes_turn: bool) -> web.StreamResponse:
         with self.starts.admitted():
             body = request.body()
             if body is None:
                 return await forward(request, self.upstream, Lane.CONTROL)
-            held = await _hold(body, self.live.now.start_body_limit)
-            if isinstance(held, bytes):
-                return await _reply(request, await self.starts.answer(request.head(), held, takes_turn=takes_turn))
-            return await _reply(request, await self.starts.answer_large(request.head(), held))
+            return await self._start_with(request, body, takes_turn=takes_turn)
+
+    async def _start_with(self, request: Request, body: Body, *, takes_turn: bool) -> web.StreamResponse:
+        async with self.spool.taking(body) as whole:
+            if isinstance(whole, Body):
+                return await _reply(request, await self.starts.answer_large(request.head(), whole))
+            return await _reply(request, await self.starts.answer(request.head(), whole, takes_turn=takes_turn))
+
+    async def _goal(self, request: Request) -> web.StreamResponse:
+        """A start if its words kick a turn off; else it passes, as a goal's status may be asked at any time (F21)."""
+        body = request.body()
+        held = b"" if body is None else await in_memory(body, _LONGEST_GOAL)
+        if isinstance(held, bytes) and not self._kicks_off(held):
+            return await forward(request, self.upstream, Lane.CONTROL, body=Body.of(held) if body else None)
+        with self.starts.admitted():
+            whole = Body.of(held) if isinstance(held, bytes) else held
+            return await self._start_with(request, whole, takes_turn=True)
+
+    def _kicks_off(self, body: bytes) -> bool:
+        with failing_open(self.report, "reading a goal"):
+            return kicks_off(body)
+        return True
+
+    async def _change(self, request: Request, change: Change) -> web.StreamResponse:
+        body = request.body()
+        if body is None:
+            return await forward(request, self.upstream, Lane.CALLS)
+        with self.starts.admitted() if change.is_turn else nullcontext():
+            async with self.spool.taking(body) as whole:
+                if isinstance(whole, Body):
+                    return await self.changes.answer_large(request, whole)
+                return await self.changes.answer(request, change, whole)
+
+    async def _steer(self, request: Request) -> web.StreamResponse:
+        body = request.body()
+        if body is None:
+            return await forward(request, self.upstream, Lane.CONTROL)
+        held = await in_memory(body, _LONGEST_STEER)
+        if isinstance(held, bytes):
+            return await _reply(request, await self.steers.answer(request.head(), held))
+        return await _reply(request, await self.steers.answer_large(request.head(), held))
 
     async def _status(self, request: Request, stream_id: str) -> web.StreamResponse:
         async def read(status: int, body: bytes, asked: float) -> None:
@@ -139,19 +205,3 @@ async def _reply(request: Request, judged: Judged) -> web.StreamResponse:
     if judged.is_our_own:
         request.account.ended_by = "proxy"
     return await reply(request, judged.answer, extra=judged.field)
-
-
-async def _hold(body: Body, limit: int) -> bytes | Body:
-    """The body in whole; or, if it is over `limit`, the same body still to be streamed."""
-    held = bytearray()
-    async for chunk in body.chunks:
-        held += chunk
-        if len(held) > limit:
-            return Body(body.length, _resumed(bytes(held), body.chunks))
-    return bytes(held)
-
-
-async def _resumed(held: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield held
-    async for chunk in rest:
-        yield chunk

@@ -106,15 +106,24 @@ class Health:
                 async with asyncio.timeout(_PATIENCE):
                     answer = await self._backend.ask_health()
             except (ProxyError, TimeoutError):
-                return None
+                return self._told(None, asked)
             with failing_open(self._report, "reading the running workers"):
-                return self._told(await self.learn(answer, asked))
+                return self._told(await self.learn(answer, asked), asked)
             return None
 
-    def _told(self, runs: Runs | None) -> Runs | None:
-        if runs is not None:
-            listed = [run.stream_id for run in runs.runs if run.stream_id is not None]
-            unnamed = len(runs.runs) - len(listed)
-            self._report("workers_listed", streams=listed, unnamed=unnamed)
-            self.marks = self.marks or runs.marks_cancelled
+    def _told(self, runs: Runs | None, asked: float) -> Runs | None:
+        took = round(self._clock() - asked, 6)
+        if runs is None:
+            self._report("workers_unknown", took=took)
+            return None
+        unnamed = [run for run in runs.runs if run.stream_id is None]
+        self._report(
+            "workers_listed",
+            streams=[run.stream_id for run in runs.runs if run.stream_id is not None],
+            unnamed=len(unnamed),
+            began=[run.began for run in unnamed],
+            cancelled=[run.is_cancelled for run in unnamed],
+            took=took,
+        )
+        self.marks = self.marks or runs.marks_cancelled
         return runs

@@ -188,14 +188,17 @@ class Pump:
         while self._unseen and self._over is None:
             chunk = self._unseen.pop(0)
             end = await self._watch.see(chunk)
-            self._unsent.append(chunk[:end])
+            if amended := self._watch.amend(chunk[:end]):
+                self._unsent.append(amended)
             if end is not None:
                 self._finish(Over.TERMINAL)
         if self._over is None:
             await self._look()
         self._send()
-        if self._watch.told and not self._unsent:
-            tell()
+        if not self._unsent:
+            self._watch.written()
+            if self._watch.told:
+                tell()
         return self._over is not None and not self._unsent
 
     async def _look(self) -> None:

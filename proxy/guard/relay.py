@@ -1,7 +1,7 @@
 """Opening an event stream for a browser, and what becomes of it."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import count
 
@@ -15,6 +15,7 @@ from proxy.guard.ownership import Ownership
 from proxy.guard.pump import Over, Pump
 from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report
+from proxy.guard.steers import Steers
 from proxy.guard.watch import ChannelWatch, ChatWatch, NoWatch, Watch
 from proxy.hermes import answers
 from proxy.hermes.contract import EVENT_STREAM, Call, OpenStream, SessionChannel
@@ -22,7 +23,7 @@ from proxy.http.forward import stream_back
 from proxy.http.headers import values
 from proxy.http.lanes import Lane
 from proxy.http.request import Request
-from proxy.http.response import begin
+from proxy.http.response import RawResponse, begin
 from proxy.http.stream import ResponseStream
 from proxy.http.upstream import Upstream
 
@@ -38,15 +39,17 @@ class RelayGuard:
         upstream: The backend.
         ownership: Asked and told about chat streams.
         relays: Where open chat relays are counted.
+        steers: Which texts have to be given back, to one browser of their turn.
         live: The limits.
         report: Told of relays opened and ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         upstream: Upstream,
         ownership: Ownership,
         relays: Relays,
+        steers: Steers,
         live: Live,
         *,
         report: Report,
@@ -54,6 +57,7 @@ class RelayGuard:
         self._upstream = upstream
         self._ownership = ownership
         self._relays = relays
+        self._steers = steers
         self._live = live
         self._report = report
         self._numbers = count(1)
@@ -85,16 +89,23 @@ class RelayGuard:
         response = await begin(request, stream)
         report: Report = partial(self._report, relay=f"r-{next(self._numbers)}", stream=_stream_id(call))
         report("relay_opened", call=type(call).__name__)
+        with self._watch(call, stream, report) as watch:
+            await self._run(self._pump(stream, response, watch, report), request, response, call, report)
+        return response
+
+    def _pump(self, stream: ResponseStream, response: RawResponse, watch: Watch, report: Report) -> Pump:
         limits = self._live.now
-        pump = Pump(
+        return Pump(
             stream,
             response,
-            self._watch(call, stream, report),
+            watch,
             clock=self._ownership.clock,
             idle_timeout=limits.idle_timeout,
             buffer=limits.buffer,
             closed=partial(_report_closed, report),
         )
+
+    async def _run(self, pump: Pump, request: Request, response: RawResponse, call: Call, report: Report) -> None:
         self._open.add(pump)
         try:
             with self._counted(call, pump) as tell:
@@ -105,18 +116,20 @@ class RelayGuard:
             report("relay_ended", why=pump.over.value)
             if pump.over in _OUR_DOING:
                 request.account.ended_by = "proxy"
-        return response
 
-    def _watch(self, call: Call, stream: ResponseStream, report: Report) -> Watch:
+    @contextmanager
+    def _watch(self, call: Call, stream: ResponseStream, report: Report) -> Iterator[Watch]:
         if values(stream.headers, b"content-encoding"):
-            return NoWatch()  # compressed on the way: there is nothing to be read in it, nor to be added (P8)
+            yield NoWatch()  # compressed on the way: there is nothing to be read in it, nor to be added (P8)
+            return
         match call:
             case OpenStream(stream_id=stream_id):
-                return ChatWatch(stream_id, self._ownership, self._live, report=report)
+                with self._steers.opened(stream_id, report) as steered:
+                    yield ChatWatch(stream_id, self._ownership, self._live, steered, report=report)
             case SessionChannel():
-                return ChannelWatch(self._ownership, report)
+                yield ChannelWatch(self._ownership, report)
             case _:
-                return NoWatch()
+                yield NoWatch()
 
     def _counted(self, call: Call, pump: Pump) -> AbstractContextManager[Callable[[], None]]:
         stream_id = _stream_id(call)

@@ -1,11 +1,10 @@
 """Starts: one at a time in a session, and not before what was cancelled has settled."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
-from typing import Any
 
 from proxy.core.observations import StartConflicted, TurnStarted
 from proxy.core.verdicts import ConflictVerdict, judge_conflict, judge_start
@@ -13,12 +12,13 @@ from proxy.guard.backend import Backend
 from proxy.guard.holding import hold
 from proxy.guard.label import Judged
 from proxy.guard.limits import Live
+from proxy.guard.order import Order
 from proxy.guard.ownership import Ownership
 from proxy.guard.reporting import Report, failing_open
+from proxy.guard.spool import Whole, body_of, session_of
 from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
 from proxy.hermes import answers
-from proxy.hermes.contract import session_of_start
 from proxy.http.errors import DrainingError
 from proxy.http.message import Answer, Body, RequestHead
 
@@ -45,8 +45,8 @@ class StartGuard:
         report: Told of starts held and forwarded.
 
     Attributes:
+        order: The order of each session's turns, which whatever changes them keeps as well.
         is_closed: Whether no further start is let in.
-        under_way: How many starts were let in, or run though their browser has left, and are not answered yet.
     """
 
     def __init__(  # noqa: PLR0913 - each is a part of its own
@@ -62,13 +62,16 @@ class StartGuard:
         self._backend = backend
         self._ownership = ownership
         self._apart = apart
-        self._tasks = tasks
         self._live = live
         self._report = report
-        self._turns = Turns()
         self._numbers = count(1)
+        self.order = Order(tasks)
         self.is_closed = False
-        self.under_way = 0
+
+    @property
+    def under_way(self) -> int:
+        """How many starts and changes were let in, or run though their browser has left, and are not answered yet."""
+        return self.order.under_way
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
@@ -80,18 +83,10 @@ class StartGuard:
         if self.is_closed:
             sentence = "No new turn can begin now, as the server is about to restart; try again shortly."
             raise DrainingError(sentence, retry_after=_COME_BACK)
-        with self._counted():
+        with self.order.counted():
             yield
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        self.under_way += 1
-        try:
-            yield
-        finally:
-            self.under_way -= 1
-
-    async def answer(self, head: RequestHead, body: bytes, *, takes_turn: bool) -> Judged:
+    async def answer(self, head: RequestHead, body: Whole, *, takes_turn: bool) -> Judged:
         """The answer to a start whose body has arrived whole, so that only the answer needs its browser.
 
         Args:
@@ -102,41 +97,36 @@ class StartGuard:
         Raises:
             ProxyError: the backend gave none.
         """
-        work = self._to_its_end(self._carry_out(head, body, takes_turn=takes_turn))
-        return await asyncio.shield(self._tasks.spawn(work, "start"))
+        work = self._carry_out(head, body, takes_turn=takes_turn)
+        return await asyncio.shield(self.order.spawn(work, "start", body))
 
     async def answer_large(self, head: RequestHead, body: Body) -> Judged:
-        """The answer to a start whose body is over the limit for holding it: it goes on at once (P7)."""
+        """The answer to a start whose body there is no room for: it goes on at once (P7)."""
         self._report("start_passed_large")
         asked = self._ownership.clock()
         answer = await self._backend.ask(head, body)
         await self._learn(answer, None, asked, takes_turn=True)
         return Judged(answer, "forwarded")
 
-    async def _to_its_end(self, start: Coroutine[Any, Any, Judged]) -> Judged:
-        """Counts a start that its browser cannot break off (P10)."""
-        with self._counted():
-            return await start
-
-    async def _carry_out(self, head: RequestHead, body: bytes, *, takes_turn: bool) -> Judged:
+    async def _carry_out(self, head: RequestHead, body: Whole, *, takes_turn: bool) -> Judged:
         session_id: str | None = None
         with failing_open(self._report, "reading a start"):
-            session_id = session_of_start(body)
+            session_id = session_of(body)
         if session_id is None or not takes_turn:
             asked = self._ownership.clock()
-            answer = await self._backend.ask(head, Body.of(body))
+            answer = await self._backend.ask(head, body_of(body))
             await self._learn(answer, session_id, asked, takes_turn=takes_turn)
             return Judged(answer, "forwarded")
         report: Report = partial(self._report, start=f"s-{next(self._numbers)}", session=session_id)
         report("start_received")
         deadline = self._ownership.clock() + self._live.now.settle_timeout
-        async with self._turns.turn(session_id, deadline) as in_order:
+        async with self.order.turns.turn(session_id, deadline) as in_order:
             if not in_order:
                 report("start_unordered")
             return await self._forward(head, body, session_id, deadline, report)
 
     async def _forward(
-        self, head: RequestHead, body: bytes, session_id: str, deadline: float, report: Report
+        self, head: RequestHead, body: Whole, session_id: str, deadline: float, report: Report
     ) -> Judged:
         """Asks until it is accepted, or refused for a turn that is not over: a spurious 409 is tried again (F2).
 
@@ -158,12 +148,12 @@ class StartGuard:
         report("start_answered", status=answer.status, tries=tries, held=held, waited=waited)
         return Judged(answer, "held" if held else "forwarded")
 
-    async def _ask(self, head: RequestHead, body: bytes, session_id: str) -> Answer:
+    async def _ask(self, head: RequestHead, body: Whole, session_id: str) -> Answer:
         """Asks while no cancel is repeated in this session: the turn that begins may share the stopped one's agent."""
         with failing_open(self._report, "finding where a session went", session=session_id):
             session_id = (await self._ownership.session(session_id)).session_id
         async with self._apart.turn(session_id, self._ownership.clock() + _APART):
-            return await self._backend.ask(head, Body.of(body))
+            return await self._backend.ask(head, body_of(body))
 
     async def _is_spurious(self, answer: Answer, session_id: str) -> bool:
         with failing_open(self._report, "judging a conflict", session=session_id):

@@ -1,16 +1,17 @@
 """What the bytes of an upstream tell while they pass: ends, rotations, announced turns."""
 
-import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.core.observations import StreamEnded, StreamSpoke, TurnStarted
 from proxy.core.records import Ending, StreamState
 from proxy.core.verdicts import judge_relay
+from proxy.guard.answering import let_the_answer_come
+from proxy.guard.leftover import Leftover
 from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
 from proxy.guard.reporting import Report, failing_open
+from proxy.guard.steers import Reader
 from proxy.hermes import events
 from proxy.sse import Frame, Scanner
 
@@ -39,6 +40,12 @@ class Watch(Protocol):
     async def see(self, chunk: bytes, /) -> int | None:
         """Looks at the next bytes; how many of them end the stream, or None if it goes on (P4)."""
 
+    def amend(self, chunk: bytes, /) -> bytes:
+        """What goes on now of the bytes that `see` looked at, up to the end that it found."""
+
+    def written(self) -> None:
+        """All that was to go on has been sent."""
+
     async def due(self, resumed: float, /) -> Due | None:
         """When the relay has to end without a terminal event, as far as is known by now.
 
@@ -61,6 +68,13 @@ class NoWatch:
     async def see(self, _chunk: bytes, /) -> int | None:
         """Nothing in them ends it."""
         return None
+
+    def amend(self, chunk: bytes, /) -> bytes:
+        """All of it."""
+        return chunk
+
+    def written(self) -> None:
+        """It does not matter."""
 
     async def due(self, _resumed: float, /) -> Due | None:
         """Never."""
@@ -106,16 +120,19 @@ class ChatWatch:
         ownership: Told what is seen.
         live: Says how long a relay may go on without its terminal event, and an ending waits for the answer of a cancel
             under way.
+        steered: Says which of the texts that were steered into the turn came too late, and have to be given back (F18).
         report: Told the names of the events that were looked at or added, and the count of all since it was told last;
             knows which relay it is.
     """
 
-    def __init__(self, stream_id: str, ownership: Ownership, live: Live, *, report: Report) -> None:
+    def __init__(self, stream_id: str, ownership: Ownership, live: Live, steered: Reader, *, report: Report) -> None:
         self.told = False
         self._stream_id = stream_id
         self._report = report
         self._ownership = ownership
         self._live = live
+        self._steered = steered
+        self._leftover = Leftover(stream_id, ownership, live, steered, report=report)
         self._scanner = Scanner()
         self._session_id: str | None = None
         self._opened = self._last_event = self._reported = ownership.clock()
@@ -142,43 +159,38 @@ class ChatWatch:
     async def see(self, chunk: bytes, /) -> int | None:
         """Learns from the frames that end in `chunk`; cuts after a terminal event (P4: terminal last)."""
         with failing_open(self._report, "watching a stream"):
-            events_seen = [frame for frame in self._scanner.feed(chunk) if frame.event is not None]
-            if not events_seen:
-                return None
-            self._last_event = self._ownership.clock()
-            passed, end = await self._learn_all(events_seen)
+            frames = self._scanner.feed(chunk)
+            passed, end = await self._learn_all(frames)
             if any(events.is_ending(event) for event in passed):
-                await self._let_the_answer_come(self._last_event + self._live.now.answer_timeout)
+                deadline = self._last_event + self._live.now.answer_timeout
+                await let_the_answer_come(self._ownership, self._stream_id, deadline)
                 self.told = True
-            self._wrote(passed)
+            added = await self._leftover.look(frames, self._scanner)
+            if added or passed:
+                self._wrote(added + passed)
             return end
         return None
+
+    def amend(self, chunk: bytes, /) -> bytes:
+        """With what was steered too late before the end of the turn."""
+        return self._leftover.amend(chunk)
+
+    def written(self) -> None:
+        """So was that."""
+        self._leftover.written()
 
     async def _learn_all(self, frames: list[Frame]) -> tuple[list[str], int | None]:
         """The names of the events up to a terminal one, and where that one ends."""
         passed: list[str] = []
         for frame in frames:
-            event = frame.event or ""
+            if (event := frame.event) is None:
+                continue
+            self._last_event = self._ownership.clock()
             passed.append(event)
             await self._learn(event, frame)
             if events.is_terminal(event):
                 return passed, frame.end
         return passed, None
-
-    async def _let_the_answer_come(self, deadline: float) -> None:
-        """While a cancel is under way, its answer must not come long after the event that makes a page idle (F5).
-
-        The page would take the late answer for one about its next turn.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline):
-                while await self._is_cancel_under_way():
-                    session_id = await self._ownership.locate(self._stream_id)
-                    await self._ownership.changed(await self._ownership.session(session_id))
-
-    async def _is_cancel_under_way(self) -> bool:
-        stream = await self._ownership.stream(self._stream_id)
-        return stream is not None and stream.state is StreamState.CANCEL_SENT
 
     async def due(self, resumed: float, /) -> Due | None:
         """As `judge_relay` says of the stream's record."""
@@ -197,8 +209,9 @@ class ChatWatch:
             ending = overdue.ending if overdue else await self._ending_at_eof()
             if ending is not None:
                 event, frame = events.synthesize(ending, self._session_id)
-                self._wrote([event])
-                return frame if self._scanner.at_boundary else events.abandon() + frame
+                before = await self._leftover.before(ending)
+                self._wrote([events.LEFTOVER, event] if before else [event])
+                return (b"" if self._scanner.at_boundary else events.abandon()) + before + frame
         return b""
 
     async def _ending_at_eof(self) -> Ending | None:
@@ -211,6 +224,7 @@ class ChatWatch:
             await self._learn_session(frame)
         if self._listens_for_output and events.is_output(event):
             await self._hear()
+        self._steered.saw(event, frame.data)
         ending = events.ending_of(event, frame.data)
         if ending is not None:
             seen = StreamEnded(self._ownership.clock(), self._stream_id, ending)

@@ -71,6 +71,29 @@ def read_cancel(status: int, body: bytes) -> bool | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """A steer was accepted, for this stream if the answer names one; whether it reaches the model is not said (F18)."""
+
+    stream_id: str | None
+
+
+def read_steer(status: int, body: bytes) -> Accepted | None:
+    """What a steer's answer says; None unless it was accepted."""
+    fields = read_object(body) if status == _OK else {}
+    return Accepted(text(fields, "stream_id")) if fields.get("accepted") is True else None
+
+
+def is_known_to_steer(status: int) -> bool:
+    """Whether this answers `contract.steer_without_text` to a caller whom Hermes knows: it misses the text."""
+    return status in (_OK, _BAD_REQUEST)
+
+
+def refused_steer() -> bytes:
+    """The body of a steer's answer, as Hermes words it where no turn runs: a page gives the text back to its person."""
+    return _dump({"accepted": False, "fallback": "not_running", "stream_id": None})
+
+
+@dataclass(frozen=True, slots=True)
 class StatusAnswer:
     """A stream's status: `ending` if its journal holds a terminal event, `session_id` if it names one.
 

@@ -1,5 +1,6 @@
 """Which of Hermes' calls a request is, read as Hermes itself reads it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlparse
@@ -8,6 +9,7 @@ from proxy.hermes.fields import read_object, text
 
 START_PATH = "/api/chat/start"
 CANCEL_PATH = "/api/chat/cancel"
+STEER_PATH = "/api/chat/steer"
 STREAM_PATH = "/api/chat/stream"
 STATUS_PATH = "/api/chat/stream/status"
 SESSION_PATH = "/api/session"
@@ -19,8 +21,29 @@ LOCAL_ONLY_PATH = "/api/onboarding/probe"
 """Of the paths that trust the local network (F9), the one that changes nothing: asked with nothing, it says so."""
 EVENT_STREAM = "text/event-stream"
 
-TURN_PATHS = frozenset({START_PATH, "/api/goal"})
+GOAL_PATH = "/api/goal"
+WHOLE_TURN_PATH = "/api/chat"
+TURN_PATHS = frozenset({START_PATH, GOAL_PATH})
 SIDE_PATHS = frozenset({"/api/btw", "/api/background"})
+CHANGE_PATHS = frozenset(
+    {
+        *("/api/session/undo", "/api/session/retry", "/api/session/truncate", "/api/session/clear"),
+        *("/api/session/delete", "/api/session/compress", "/api/session/compress/start"),
+        *("/api/session/handoff-summary", "/api/session/import_cli"),
+        *("/api/session/branch", "/api/session/duplicate", "/api/share/create"),  # a copy of half a turn stays half
+        WHOLE_TURN_PATH,
+    }
+)
+"""Whatever rewrites or copies the messages of the session that its body names (F17).
+
+Not here: calls that leave messages alone (`session/update`, `rename`, `pin`, `archive`, `move`, `draft`, `toolsets`,
+`anchor-scene`, `title/regenerate`, `conversation-rounds`, `worktree/remove`, `share/revoke`, `projects/delete`) or
+begin a session with none of another's (`session/new`, `session/import`, `compression-recovery/start`); and calls that
+name no session (`sessions/cleanup`, `sessions/cleanup_zero_message`, `recovery/repair-safe`): they go through the files
+of all of them, those of running turns included, and no Stop that they waited for would make these still.
+"""
+_NO_KICKOFF = frozenset({"", "status", "pause", "clear", "stop", "done"})
+"""What is said to a goal that begins no turn (F21). `resume` may: that is Hermes' to know."""
 EVENT_STREAM_PATHS = frozenset(
     {
         "/api/sessions/events",
@@ -42,9 +65,30 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A POST that starts a turn, or may: of its session if it takes a turn, else a side stream's."""
+    """A POST that starts a turn, or may: of its session if it takes a turn, else a side stream's.
+
+    Whether one for a goal starts any is for its body to say.
+    """
 
     takes_turn: bool
+    is_goal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A POST that rewrites or copies its session's messages, or is a whole turn in one call (F17)."""
+
+    path: str
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether it is a turn, which asks the model and may take minutes."""
+        return self.path == WHOLE_TURN_PATH
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """`POST /api/chat/steer`: a text for the agent of the turn that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +127,7 @@ class Other:
     """A call that says nothing about streams."""
 
 
-Call = Cancel | Start | OpenStream | Status | SessionChannel | Health | EventStream | Other
+Call = Cancel | Start | Change | Steer | OpenStream | Status | SessionChannel | Health | EventStream | Other
 
 
 def classify(method: str, target: str, accept: str = "") -> Call:
@@ -120,7 +164,11 @@ def split(target: str) -> tuple[str, dict[str, list[str]]]:
 
 def _classify_post(path: str) -> Call:
     if path in TURN_PATHS:
-        return Start(takes_turn=True)
+        return Start(takes_turn=True, is_goal=path == GOAL_PATH)
+    if path in CHANGE_PATHS:
+        return Change(path)
+    if path == STEER_PATH:
+        return Steer()
     return Start(takes_turn=False) if path in SIDE_PATHS else Other()
 
 
@@ -149,3 +197,30 @@ _GETS: dict[str, Callable[[dict[str, list[str]]], Call]] = {
 def session_of_start(body: bytes) -> str | None:
     """The session that a start's JSON body names, or None where Hermes would find none."""
     return text(read_object(body), "session_id")
+
+
+def kicks_off(body: bytes) -> bool:
+    """Whether the JSON body of a call for a goal may start a turn, its words compared as Hermes compares them (F21)."""
+    fields = read_object(body)
+    words = str(fields.get("args") or fields.get("text") or "")
+    return words.strip().lower() not in _NO_KICKOFF
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What a steer's body says: a session, and a text, without the space around it, which the agent drops."""
+
+    session_id: str
+    text: str
+
+
+def read_steering(body: bytes) -> Steering | None:
+    """A steer's JSON body, or None where Hermes would refuse it, or read something else than a text."""
+    fields = read_object(body)
+    session_id, said = (text(fields, "session_id") or "").strip(), (text(fields, "text") or "").strip()
+    return Steering(session_id, said) if session_id and said else None
+
+
+def steer_without_text(session_id: str) -> bytes:
+    """The body of a steer that steers nothing: Hermes refuses it, though only to those whom it knows (P9)."""
+    return json.dumps({"session_id": session_id, "text": ""}).encode()

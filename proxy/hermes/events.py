@@ -9,6 +9,7 @@ from proxy.core.records import Ending
 from proxy.hermes.fields import number, read_object, text
 
 SYNTHESIZED_BY = "stream-guard"
+LEFTOVER = "pending_steer_leftover"
 UNHEARD = "stream-guard-abandoned"
 """An event's name that no page listens for."""
 
@@ -96,6 +97,22 @@ def announcement_of(event: str, data: bytes) -> Announcement | None:
     if not (session_id and stream_id):
         return None
     return Announcement(session_id, stream_id, number(fields, "pending_started_at"))
+
+
+def is_tool_end(event: str) -> bool:
+    """Whether this event tells that a tool has ended: its result takes to the model what was steered before (F18)."""
+    return event == "tool_complete"
+
+
+def leftover_in(event: str, data: bytes) -> str | None:
+    """The text that Hermes hands back at a turn's end, if it does: it was steered too late (F18)."""
+    return text(read_object(data), "text") if event == LEFTOVER else None
+
+
+def leftover(session_id: str, said: str) -> bytes:
+    """The frame that hands a text back, which a page queues as its next message; Hermes' own, marked as the proxy's."""
+    data = json.dumps({"session_id": session_id, "text": said, "synthesized_by": SYNTHESIZED_BY})
+    return f"event: {LEFTOVER}\ndata: {data}\n\n".encode()
 
 
 def session_in(data: bytes) -> str | None:

@@ -27,6 +27,7 @@ async def forward(
     upstream: Upstream,
     lane: Lane,
     *,
+    body: Body | None = None,
     extra: Sequence[tuple[bytes, bytes]] = (),
 ) -> web.StreamResponse:
     """Stream a request to the backend and its answer to the browser, with backpressure.
@@ -37,6 +38,7 @@ async def forward(
         request: What the browser asked.
         upstream: Whom to ask.
         lane: Whose slot to take.
+        body: Its body, if that was taken from it before.
         extra: Fields to add to the answer.
 
     Raises:
@@ -45,7 +47,7 @@ async def forward(
     """
     if request.upgrade is not None:
         return await tunnel(request, upstream)
-    async with upstream.request(request.head(), lane, body=request.body()) as stream:
+    async with upstream.request(request.head(), lane, body=body or request.body()) as stream:
         return await stream_back(request, stream, extra=extra)
 
 

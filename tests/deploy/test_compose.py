@@ -182,6 +182,7 @@ def settings_of(service: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Any
 def test_guard_may_do_no_more_than_it_needs() -> None:
     guard = config(SHIPPED)["services"]["stream-guard"]
     assert guard["read_only"] is True
+    assert guard["tmpfs"] == ["/tmp:size=64m"]  # noqa: S108 - the container's own
     assert guard["cap_drop"] == ["ALL"]
     assert guard["security_opt"] == ["no-new-privileges:true"]
     assert not {"privileged", "volumes", "devices", "cap_add", "user"} & guard.keys()

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 from proxy.core.records import Ending, Slot
-from proxy.guard.handler import _hold
+from proxy.guard.spool import in_memory
 from proxy.hermes import answers, events, health
 from proxy.hermes.contract import (
     Cancel,
@@ -104,7 +104,7 @@ async def _held(body: bytes, limit: int, size: int) -> bytes:
         for at in range(0, len(body), size):
             yield body[at : at + size]
 
-    held = await _hold(Body(len(body), chunks()), limit)
+    held = await in_memory(Body(len(body), chunks()), limit)
     if isinstance(held, bytes):
         assert len(held) <= limit
         return held

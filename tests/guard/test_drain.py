@@ -330,7 +330,7 @@ async def test_no_new_turn_begins_and_the_page_is_told_when_to_come_back(make_la
     session_id = await lab.browser.new_session()
     lab.drain.begin()
 
-    refused = await lab.browser.call("POST", path, json={"session_id": session_id, "message": "n=2"})
+    refused = await lab.browser.call("POST", path, json={"session_id": session_id, "message": "n=2", "args": "n=2"})
 
     assert (refused.status, refused.json["code"]) == (503, "draining")
     assert ("Retry-After", "5") in refused.headers

@@ -30,7 +30,7 @@ STEPS: list[tuple[Any, str]] = [
     (start, "judge_start"),
     (holding, "StartVerdict"),
     (start, "judge_conflict"),
-    (start, "session_of_start"),
+    (start, "session_of"),
     (watch, "judge_relay"),
     (answers, "read_start"),
     (answers, "read_cancel"),

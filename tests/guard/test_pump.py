@@ -55,13 +55,17 @@ class Upstream:
 
 
 class Watch:
-    """Ends a stream at `|`, lets what is lower case pass, and has an ending to give when it is due or at the end."""
+    """Ends a stream at `|`, adds to a `+`, keeps a `-` to itself, and lets what is lower case pass.
+
+    It has an ending to give when it is due, or at the end.
+    """
 
     def __init__(self, *, due: Due | None = None, at_eof: bytes = b"") -> None:
         self.told = False
         self.now_due = due
         self.resumed = 0.0
         self.seen: list[bytes] = []
+        self.written_at: list[float] = []
         self._at_eof = at_eof
 
     def passes(self, chunk: bytes, /) -> bool:
@@ -72,6 +76,12 @@ class Watch:
         end = chunk.find(b"|")
         self.told = self.told or end >= 0
         return end + 1 if end >= 0 else None
+
+    def amend(self, chunk: bytes, /) -> bytes:
+        return chunk.replace(b"+", b"plus ").replace(b"-", b"")
+
+    def written(self) -> None:
+        self.written_at.append(asyncio.get_running_loop().time())
 
     async def due(self, resumed: float, /) -> Due | None:
         self.resumed = resumed
@@ -161,6 +171,26 @@ async def test_a_terminal_event_is_the_last_that_is_sent() -> None:
     assert await played.until_over() == (Over.TERMINAL, 2)
     assert played.got == b"One Two|"
     assert played.told[0] == 2
+
+
+@in_virtual_time
+async def test_what_is_looked_at_may_be_added_to_or_kept_back() -> None:
+    played = Played(Upstream(b"One+", b"-", 1.0, b"-Two|", None))
+
+    await played.run()
+
+    assert played.browser.got == [b"Oneplus ", b"Two|"], "nothing is sent where nothing goes on"
+
+
+@in_virtual_time
+async def test_the_watch_knows_when_all_was_sent() -> None:
+    """A slow browser takes two seconds for what it is given."""
+    played = Played(Upstream(b"One+", b"TWO", 0.5, b"THREE|", None), browser=Browser(takes=2, pause=2.0))
+
+    await played.run()
+
+    assert min(at for at in played.watch.written_at if at > 0) == 2
+    assert played.got == b"Oneplus TWOTHREE|"
 
 
 @in_virtual_time

@@ -207,6 +207,5 @@ async def test_a_stream_that_was_compressed_on_the_way_is_passed_on_unread(make_
     assert lab.proxy is not None
     stream: Any = SimpleNamespace(headers=((b"Content-Encoding", coding),))
 
-    watch = lab.proxy.guard.handler.relays._watch(OpenStream("x"), stream, lab.report)
-
-    assert isinstance(watch, NoWatch)
+    with lab.proxy.guard.handler.relays._watch(OpenStream("x"), stream, lab.report) as watch:
+        assert isinstance(watch, NoWatch)

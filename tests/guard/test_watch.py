@@ -19,8 +19,10 @@ from proxy.core.observations import (
     TurnStarted,
 )
 from proxy.core.records import Ending, StreamState
+from proxy.core.steers import Steered
 from proxy.guard.limits import Live
 from proxy.guard.ownership import Ownership
+from proxy.guard.steers import Reader
 from proxy.guard.watch import ChannelWatch, ChatWatch, Due, NoWatch
 from proxy.hermes import events
 from proxy.sse import Scanner
@@ -42,11 +44,12 @@ class Watched:
         self.notes = Notes()
         self.ownership = believing_nothing(self.notes)
         self.live = Live(PATIENCE)
+        self.steered = Steered()
         self.watch = self.open()
 
     def open(self) -> ChatWatch:
         """The watch of another relay of it."""
-        return ChatWatch("x", self.ownership, self.live, report=self.notes)
+        return ChatWatch("x", self.ownership, self.live, Reader(self.steered, self.notes), report=self.notes)
 
     async def runs(self, session_id: str = "s") -> None:
         await self.ownership.turn_seen(session_id, TurnStarted(self.now, "x"))

@@ -5,10 +5,11 @@ import json
 import pytest
 
 from proxy.hermes.contract import (
+    CHANGE_PATHS,
     EVENT_STREAM_PATHS,
     SIDE_PATHS,
-    TURN_PATHS,
     Cancel,
+    Change,
     EventStream,
     Health,
     OpenStream,
@@ -16,8 +17,13 @@ from proxy.hermes.contract import (
     SessionChannel,
     Start,
     Status,
+    Steer,
+    Steering,
     classify,
+    kicks_off,
+    read_steering,
     session_of_start,
+    steer_without_text,
 )
 
 CANCEL = "/api/chat/cancel"
@@ -41,9 +47,34 @@ def test_gets(target: str, call: object) -> None:
     assert classify("GET", target) == call
 
 
-@pytest.mark.parametrize("path", sorted(TURN_PATHS))
-def test_posts_that_take_a_turn_of_their_session(path: str) -> None:
-    assert classify("POST", path) == Start(takes_turn=True)
+def test_posts_that_take_a_turn_of_their_session() -> None:
+    assert classify("POST", "/api/chat/start") == Start(takes_turn=True)
+
+
+def test_a_goal_takes_a_turn_if_its_body_says_so() -> None:
+    assert classify("POST", "/api/goal") == Start(takes_turn=True, is_goal=True)
+
+
+@pytest.mark.parametrize("path", sorted(CHANGE_PATHS))
+def test_posts_that_change_their_session(path: str) -> None:
+    """F17; in any spelling, and by POST only."""
+    assert classify("POST", path) == classify("POST", f"/{path}?x=1") == Change(path)
+    assert classify("GET", path) == Other()
+
+
+def test_one_change_is_a_whole_turn() -> None:
+    assert [path for path in CHANGE_PATHS if Change(path).is_turn] == ["/api/chat"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api/session/update", "/api/session/rename", "/api/session/anchor-scene", "/api/session/new"),
+        *("/api/session/import", "/api/sessions/cleanup", "/api/session/recovery/repair-safe", "/api/share/revoke"),
+    ],
+)
+def test_posts_that_change_no_messages_of_a_session_that_they_name(path: str) -> None:
+    assert classify("POST", path) == Other()
 
 
 @pytest.mark.parametrize("path", sorted(SIDE_PATHS))
@@ -51,7 +82,7 @@ def test_posts_that_start_a_side_stream(path: str) -> None:
     assert classify("POST", path) == Start(takes_turn=False)
 
 
-@pytest.mark.parametrize("path", ["/api/chat/steer", "/api/chat/start/", "/API/chat/start", CANCEL, "/health"])
+@pytest.mark.parametrize("path", ["/api/chat/steer/", "/api/chat/start/", "/API/chat/start", CANCEL, "/health"])
 def test_posts_that_start_nothing(path: str) -> None:
     assert classify("POST", path) == Other()
 
@@ -61,6 +92,12 @@ def test_posts_that_start_nothing(path: str) -> None:
 )
 def test_other_spellings_of_a_start(target: str) -> None:
     assert classify("POST", target) == Start(takes_turn=True)
+
+
+@pytest.mark.parametrize("target", ["/api/chat/steer", "//api/chat/steer", "/api/chat/steer?x=1"])
+def test_a_steer(target: str) -> None:
+    assert classify("POST", target) == Steer()
+    assert classify("GET", target) == Other()
 
 
 @pytest.mark.parametrize("path", sorted(EVENT_STREAM_PATHS))
@@ -203,3 +240,65 @@ def test_the_last_of_two_sessions_counts() -> None:
 )
 def test_a_start_that_names_no_session(body: bytes) -> None:
     assert session_of_start(body) is None
+
+
+# -- the words of a goal --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"args": word} for word in ("", "status", "pause", "clear", "stop", "done", " Stop\n", "DONE")),
+        *({}, {"args": None}, {"args": 0}, {"args": "  "}, {"args": "", "text": "status"}, {"args": [], "text": ""}),
+        {"args": "status", "text": "write a book"},
+    ],
+    ids=repr,
+)
+def test_words_that_begin_no_turn(fields: dict[str, object]) -> None:
+    """F21: what Hermes finds in `args`, else in `text`, without blanks around it and whatever its case."""
+    assert not kicks_off(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"args": "write a book"}, {"args": "done deal"}, {"args": "", "text": "write"}, {"args": 7}),
+        *({"args": "resume"}, {"args": ["stop"]}),
+    ],
+    ids=repr,
+)
+def test_words_that_may_begin_a_turn(fields: dict[str, object]) -> None:
+    assert kicks_off(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize("body", [b"", b"no json", b"[]"])
+def test_a_goal_that_says_nothing_begins_no_turn(body: bytes) -> None:
+    assert not kicks_off(body)
+
+
+def test_what_a_steer_says() -> None:
+    """Hermes drops the space around both."""
+    assert read_steering(b'{"session_id": " s ", "text": " go\\nleft\\n"}') == Steering("s", "go\nleft")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        DEEP,
+        b'{"session_id": "s"}',
+        b'{"text": "left"}',
+        b'{"session_id": " ", "text": "left"}',
+        b'{"session_id": "s", "text": " "}',
+        b'{"session_id": "s", "text": 7}',
+        b'{"session_id": ["s"], "text": "left"}',
+    ],
+    ids=lambda body: repr(body[:40]),
+)
+def test_what_is_no_steer(body: bytes) -> None:
+    assert read_steering(body) is None
+
+
+def test_a_steer_without_a_text_names_its_session() -> None:
+    assert json.loads(steer_without_text("“s”")) == {"session_id": "“s”", "text": ""}

@@ -19,6 +19,9 @@ from proxy.hermes.events import (
     is_output,
     is_plain,
     is_terminal,
+    is_tool_end,
+    leftover,
+    leftover_in,
     rotation_of,
     session_in,
     synthesize,
@@ -245,6 +248,26 @@ def test_whole_frames_of_words_are_plain(chunk: bytes) -> None:
 )
 def test_anything_else_is_looked_at(chunk: bytes) -> None:
     assert not is_plain(chunk)
+
+
+def test_the_end_of_a_tool() -> None:
+    assert [event for event in ("tool", "tool_complete", "token", "done") if is_tool_end(event)] == ["tool_complete"]
+
+
+def test_what_is_handed_back_is_read_as_it_is_written() -> None:
+    """In Hermes' shape, without an id (F11), and marked."""
+    [frame] = Scanner().feed(leftover("s", "“one”\ntwo\n\ndata: x"))
+
+    assert (frame.event, frame.last_event_id) == ("pending_steer_leftover", "")
+    said = {"session_id": "s", "text": "“one”\ntwo\n\ndata: x", "synthesized_by": "stream-guard"}
+    assert json.loads(frame.data) == said
+    assert leftover_in("pending_steer_leftover", frame.data) == said["text"]
+    assert leftover_in("token", frame.data) is None
+
+
+@pytest.mark.parametrize("rubbish", [*RUBBISH, data(text=""), data(text=7)], ids=lambda rubbish: repr(rubbish[:9]))
+def test_nothing_is_handed_back_by_an_event_without_a_text(rubbish: bytes) -> None:
+    assert leftover_in("pending_steer_leftover", rubbish) is None
 
 
 @given(

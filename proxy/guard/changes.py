@@ -1,0 +1,107 @@
+"""Changes of a session's messages: not before the worker that would undo them is gone (F17)."""
+
+from contextlib import AsyncExitStack
+from functools import partial
+from itertools import count
+
+from aiohttp import web
+
+from proxy.core.verdicts import judge_change
+from proxy.guard.handover import Handover
+from proxy.guard.holding import hold
+from proxy.guard.label import Judged
+from proxy.guard.limits import Live
+from proxy.guard.order import Order
+from proxy.guard.ownership import Ownership
+from proxy.guard.reporting import Report, failing_open
+from proxy.guard.spool import Whole, body_of, session_of
+from proxy.hermes.contract import Change
+from proxy.http.forward import forward, stream_back
+from proxy.http.lanes import Lane
+from proxy.http.message import Answer, Body, RequestHead
+from proxy.http.request import Request
+from proxy.http.stream import ResponseStream
+from proxy.http.upstream import Upstream
+
+_Answered = tuple[ResponseStream, bool]
+"""An answer whose head has come, and whether its change was held."""
+
+
+class ChangeGuard:
+    """Lets changes of a session through one at a time, in order with its starts, each once and as it came.
+
+    Args:
+        upstream: The backend.
+        ownership: Asked whether to wait.
+        order: Shared with the starts.
+        live: Says how long a change may be held (P7).
+        report: Told of changes held and forwarded.
+    """
+
+    def __init__(self, upstream: Upstream, ownership: Ownership, order: Order, live: Live, report: Report) -> None:
+        self._upstream = upstream
+        self._ownership = ownership
+        self._order = order
+        self._live = live
+        self._report = report
+        self._numbers = count(1)
+
+    async def answer(self, request: Request, change: Change, body: Whole) -> web.StreamResponse:
+        """Answers a change whose body has arrived whole, so that only the answer needs its browser (P10).
+
+        Raises:
+            ProxyError: the backend gave no answer, or broke it off.
+        """
+        session_id: str | None = None
+        with failing_open(self._report, "reading a change"):
+            session_id = (session_of(body) or "").strip() or None
+        if session_id is None:
+            return await forward(request, self._upstream, Lane.CALLS, body=body_of(body))
+        handover: Handover[_Answered] = Handover()
+        self._order.spawn(self._carry_out(request.head(), body, change, session_id, handover), "change", body)
+        async with handover.taken() as (stream, held):
+            judged = Judged(_head_of(stream), "held" if held else None)
+            request.account.verdict = judged.verdict
+            return await stream_back(request, stream, extra=judged.field)
+
+    async def answer_large(self, request: Request, body: Body) -> web.StreamResponse:
+        """Answers a change whose body there is no room for: it goes on at once (P7)."""
+        self._report("change_passed_large")
+        return await forward(request, self._upstream, Lane.CALLS, body=body)
+
+    async def _carry_out(
+        self, head: RequestHead, body: Whole, change: Change, session_id: str, handover: Handover[_Answered]
+    ) -> None:
+        report: Report = partial(self._report, change=f"m-{next(self._numbers)}", session=session_id)
+        report("change_received", call=change.path)
+        with handover.giving():
+            async with AsyncExitStack() as answer:
+                stream, held = await self._ask(head, body, session_id, answer, report)
+                report("change_answered", status=stream.status, held=held)
+                await handover.give((stream, held))
+
+    async def _ask(
+        self, head: RequestHead, body: Whole, session_id: str, answer: AsyncExitStack, report: Report
+    ) -> _Answered:
+        """Asks once it is this change's turn and no worker is left to undo it.
+
+        If it was held, what waited behind it goes when it is answered. Else its turn ends before it is asked: a
+        compression may take a minute, and Hermes lets a start go on beside it.
+        """
+        began = self._ownership.clock()
+        deadline = began + self._live.now.settle_timeout
+        async with AsyncExitStack() as turn:
+            if not await turn.enter_async_context(self._order.turns.turn(session_id, deadline)):
+                report("change_unordered")
+            held = await hold(
+                self._ownership, session_id, judge_change, what="change", deadline=deadline, report=report
+            )
+            report("change_forwarded", held=held, waited=round(self._ownership.clock() - began, 4))
+            if not held:
+                await turn.aclose()
+            asking = self._upstream.request(head, Lane.CALLS, body=body_of(body))
+            return await answer.enter_async_context(asking), held
+
+
+def _head_of(stream: ResponseStream) -> Answer:
+    return Answer(stream.status, stream.reason, (), b"")
