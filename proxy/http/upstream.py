@@ -8,23 +8,28 @@ connection; everything else gets a fresh one that is told, and made, to close.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from proxy.http.account import asking
 from proxy.http.errors import BackendBrokenError
 from proxy.http.headers import serialize, values
+from proxy.http.lanes import Lane
 from proxy.http.pool import IdlePool
 from proxy.http.roundtrip import RoundTrip
 
 if TYPE_CHECKING:
     from proxy.http.headers import RawHeaders
-    from proxy.http.lanes import Lane, Lanes
+    from proxy.http.lanes import Lanes
     from proxy.http.message import Body, RequestHead
     from proxy.http.origin import Origin
     from proxy.http.stream import ResponseStream
 
 IDLE_CONNECTIONS: Final = 4
 """Most connections kept for another request, unless told otherwise; each may hold a thread (F7)."""
+
+BEGUN: Final = 65_536
+"""Bytes of a body that have come before a slot is taken for it, unless it is shorter."""
 
 SHAREABLE: Final = frozenset({"GET", "HEAD"})
 
@@ -81,7 +86,8 @@ class Upstream:
 
         Args:
             head: End-to-end fields, target and method go out as they are.
-            lane: Whose slot to take, held until the context is left.
+            lane: Whose slot to take, once there is something to send, held until the context is left. A body of
+                which only the beginning has come then takes one of ``CALLS`` in place of ``CONTROL``.
             body: Streamed while the answer is awaited. An error answer stops it.
             repeatable: Whether a ``GET`` or ``HEAD`` may be sent again when the idle connection
                 it went out on turns out to be dead. Never sent twice if False.
@@ -154,6 +160,7 @@ class Exchange:
 
     async def __aenter__(self) -> ResponseStream:
         """The answer. Raises as ``Upstream.request`` says."""
+        await self._await_body()
         await self._upstream.lanes.take(self._lane)
         ask = self._upstream.ask_shared if self._shares else self._upstream.ask_fresh
         try:
@@ -164,6 +171,18 @@ class Exchange:
             self._upstream.lanes.give_back(self._lane)
             raise
         return self._stream
+
+    async def _await_body(self) -> None:
+        """Have something to send before a slot is taken; a body that is still to come never goes by ``CONTROL``.
+
+        Whoever announces a body and does not send it would otherwise hold the slot.
+        """
+        if self._trip.body is None:
+            return
+        body = await self._trip.body.begun(BEGUN)
+        self._trip = replace(self._trip, body=body)
+        if self._lane is Lane.CONTROL and not body.is_whole:
+            self._lane = Lane.CALLS
 
     async def __aexit__(self, *_: object) -> None:
         """Be done with it, wherever it is."""

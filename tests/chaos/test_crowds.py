@@ -92,7 +92,8 @@ async def test_a_stop_gets_through_with_every_relay_and_call_slot_taken(
     await crowd(stage, "/api/sessions/events", 80 - 1)
     for _ in range(24):
         uploading = await stage.raw_browser()
-        await uploading.send(b"POST /api/upload HTTP/1.1\r\nHost: hermes\r\nContent-Length: 999\r\n\r\nhalf of it")
+        begun = bytes(1 << 16)
+        await uploading.send(b"POST /api/upload HTTP/1.1\r\nHost: hermes\r\nContent-Length: 99999\r\n\r\n" + begun)
     await stage.backend.ledger.until(lambda: len(stage.backend.ledger.requests_for("/api/upload")) == 24)
     waiting = [await stage.raw_browser() for _ in range(50)]
     for browser in waiting:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.wire.messages import BEGUN
+
 if TYPE_CHECKING:
     from tests.wire.conftest import Listener, Proxied, Start, Wire
 
@@ -91,13 +93,24 @@ async def test_body_that_drips_is_408_and_gives_the_backend_back(start: Start, b
     """Every byte is well within patience, and they would hold a backend connection for ever."""
     proxied = await start(patience=0.4, body_rate=1000)
     browser = await proxied.browser()
-    await browser.send(POST % 5000)
-    dripping = asyncio.create_task(drip(browser, bytes(5000), 0.05))
+    await browser.send(POST % 70_000 + BEGUN)
     asked = await backend.accept()
-    await asked.head()
+    await asked.until(BEGUN)
+    dripping = asyncio.create_task(drip(browser, bytes(4000), 0.05))
     assert (await browser.head()).startswith(b"HTTP/1.1 408 ")
     assert json.loads(await browser.rest())["code"] == "request_timeout"
     assert len(await asked.rest()) < 50
+    await dripping
+
+
+async def test_short_body_that_drips_is_408_and_the_backend_never_hears_of_it(start: Start, backend: Listener) -> None:
+    proxied = await start(patience=0.4, body_rate=1000)
+    browser = await proxied.browser()
+    await browser.send(POST % 5000)
+    dripping = asyncio.create_task(drip(browser, bytes(5000), 0.05))
+    assert (await browser.head()).startswith(b"HTTP/1.1 408 ")
+    assert json.loads(await browser.rest())["code"] == "request_timeout"
+    assert await backend.nobody_comes(0.01)
     await dripping
 
 
