@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from proxy.http.errors import ProxyError
+    from proxy.http.room import Held
 
 Who = Literal["proxy", "backend", "browser"]
 
@@ -37,6 +38,7 @@ class Account:
         left: Whether the browser left before the answer was complete.
         ended_by: Who said the last word: whoever's the answer is, or broke it off.
         error: The code of what went wrong.
+        held: What is held of its body.
     """
 
     __slots__ = (
@@ -50,6 +52,7 @@ class Account:
         "cancel",
         "ended_by",
         "error",
+        "held",
         "left",
         "sent",
         "status",
@@ -67,6 +70,7 @@ class Account:
         self.left = False
         self.ended_by: Who = "proxy"
         self.error: str | None = None
+        self.held: Held | None = None
         self._clock = clock
         self._waited = 0.0
         self._waiting_since = 0.0
@@ -113,9 +117,19 @@ class Account:
         if not self._asks:
             self._waited += self._clock() - self._waiting_since
 
+    def close(self) -> None:
+        """The request has ended, and what was held for it goes with it."""
+        if self.held is not None:
+            self.held.close()
+
     def open(self) -> None:
         """What is asked in this task, and in those that it starts, is asked for this request."""
         _current.set(self)
+
+
+def asker() -> Account | None:
+    """The account of the request that this task works for."""
+    return _current.get()
 
 
 def work_for_nobody() -> None:

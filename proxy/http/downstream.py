@@ -197,18 +197,19 @@ class Downstream(web.RequestHandler):
         request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
     ) -> tuple[web.StreamResponse, bool]:
         """Carry out a request, refused ones included, in a task of its own; tell what became of it."""
-        if self.server.observer is None:
-            return await super()._handle_request(request, start_time, request_handler)
-        asked = cast("Request", request)
+        asked, observer = cast("Request", request), self.server.observer
         asked.account.open()
-        self.server.observer.begin(asked)
+        if observer is not None:
+            observer.begin(asked)
         try:
             response, reset = await super()._handle_request(request, start_time, request_handler)
             asked.account.left |= reset
             return response, reset
         finally:
             asked.account.left |= self._browser_left and not asked.patient_writer.is_done
-            self.server.observer.end(asked)
+            asked.account.close()
+            if observer is not None:
+                observer.end(asked)
 
     def handle_error(
         self,

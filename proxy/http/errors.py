@@ -21,6 +21,7 @@
     │   ├── AnswerTooLargeError      502  its answer is over a limit of ours
     │   └── BackendTooSlowError      504  it did not answer in time
     ├── NoCapacityError              503  ours: no slot is free
+    │   └── NoRoomError              503  ours: too much of bodies is held
     └── DrainingError                503  ours: nothing new begins
 
 Raised before a response head has gone out, each becomes the JSON error that its ``status``,
@@ -165,6 +166,12 @@ class NoCapacityError(ProxyError):
 
     status = 503
     code = "no_capacity"
+
+
+class NoRoomError(NoCapacityError):
+    """As much of what browsers send is held as may be (P7)."""
+
+    code = "no_room"
 
 
 class DrainingError(ProxyError):

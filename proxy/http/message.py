@@ -10,6 +10,8 @@ from proxy.http.headers import RawHeaders, with_content_length
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from proxy.http.room import Held
+
 PIECE: Final = 1 << 18
 """Bytes of a body that are sent in one go."""
 
@@ -36,11 +38,13 @@ class Body:
     Attributes:
         length: In bytes; None sends it chunked.
         chunks: Its pieces. Whatever they raise ends the request.
+        held: What of it counts against the room for bodies; None for one that came from no browser.
         is_whole: Whether all of it is at hand, so that whoever sends it waits for nobody.
     """
 
     length: int | None
     chunks: AsyncIterator[bytes]
+    held: Held | None = None
     is_whole: bool = False
 
     @classmethod
@@ -62,6 +66,11 @@ class Body:
             if len(come) >= size:
                 return replace(self, chunks=resumed(bytes(come), self.chunks), is_whole=len(come) == self.length)
         return replace(self, chunks=_pieces(bytes(come)), is_whole=True)
+
+    def passed(self, count: int) -> None:
+        """So many bytes of it have gone on."""
+        if self.held is not None:
+            self.held.shrink(count)
 
 
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:
