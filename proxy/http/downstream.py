@@ -202,6 +202,7 @@ class Downstream(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Carry out a request, refused ones included, in a task of its own; tell what became of it."""
         asked, observer = cast("Request", request), self.server.observer
+        asked.account.browser = asked
         asked.account.open()
         if observer is not None:
             observer.begin(asked)

@@ -21,6 +21,7 @@
     │   ├── AnswerTooLargeError      502  its answer is over a limit of ours
     │   └── BackendTooSlowError      504  it did not answer in time
     ├── NoCapacityError              503  ours: no slot is free
+    │   ├── CrowdedOutError          503  its browser is slow, and others wait
     │   └── NoRoomError              503  ours: too much of bodies is held
     └── DrainingError                503  ours: nothing new begins
 
@@ -166,6 +167,12 @@ class NoCapacityError(ProxyError):
 
     status = 503
     code = "no_capacity"
+
+
+class CrowdedOutError(NoCapacityError):
+    """Its slot went to others, who waited for it while the browser did not get on."""
+
+    code = "crowded_out"
 
 
 class NoRoomError(NoCapacityError):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
     from proxy.http.errors import ProxyError
+    from proxy.http.pace import Pace
     from proxy.http.room import Room
     from proxy.http.rules import Rules
 
@@ -27,15 +28,17 @@ class Incoming:
         payload: What of it has arrived.
         rules: How long it is waited for.
         room: Where it counts until it has gone on, or was closed.
+        pace: Told of the waits for it.
 
     Attributes:
         held: Its part of the room.
     """
 
-    def __init__(self, payload: StreamReader, rules: Rules, room: Room) -> None:
+    def __init__(self, payload: StreamReader, rules: Rules, room: Room, pace: Pace) -> None:
         self.held = room.held(self.give_way)
         self._payload = payload
         self._rules = rules
+        self._pace = pace
         self._waiting: asyncio.Timeout | None = None
         self._gave_way: ProxyError | None = None
 
@@ -53,7 +56,7 @@ class Incoming:
 
         Raises:
             RequestTimeoutError, BadRequestError: it did not arrive.
-            NoRoomError: nothing more can be held.
+            NoCapacityError: nothing more can be held, or others wait.
         """
         begin()
         time, left = asyncio.get_running_loop().time, self._rules.patience
@@ -64,14 +67,16 @@ class Incoming:
                 self.held.complete()
                 return
             self.held.grow(len(chunk))
+            self._pace.moved(len(chunk))
             left = min(left + asked - time() + len(chunk) / self._rules.body_rate, self._rules.patience)
             yield chunk
 
     async def _next(self, within: float) -> bytes:
         try:
             if self._gave_way is None:
-                async with asyncio.timeout(within) as self._waiting:
-                    return await self._payload.readany()
+                with self._pace.waiting():
+                    async with asyncio.timeout(within) as self._waiting:
+                        return await self._payload.readany()
         except TimeoutError:
             pass
         except (RequestPayloadError, HttpProcessingError) as error:

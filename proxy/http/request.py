@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxy.http.downstream import Downstream
+    from proxy.http.errors import ProxyError
     from proxy.http.headers import Address, RawHeaders
     from proxy.http.parser import RequestMessage
     from proxy.http.writer import PatientWriter
@@ -45,7 +46,9 @@ class Request(web.BaseRequest):
         super().__init__(*args)
         self.account = Account(clock)
         self._client: str | None = None
+        self._incoming: Incoming | None = None
         self.patient_writer.on_body_write = self.account.wrote
+        self.patient_writer.pace = self.account.pace
 
     @property
     def downstream(self) -> Downstream:
@@ -152,7 +155,8 @@ class Request(web.BaseRequest):
         """The body under way, or None if the request announces none. May be taken once."""
         if not self._framed:
             return None
-        incoming = Incoming(self._payload, self.downstream.rules, self.downstream.server.room)
+        rules, room = self.downstream.rules, self.downstream.server.room
+        self._incoming = incoming = Incoming(self._payload, rules, room, self.account.pace)
         self.account.held = incoming.held
         return Body(content_length(self.raw_headers), incoming.chunks(self._say_continue), incoming.held)
 
@@ -175,6 +179,12 @@ class Request(web.BaseRequest):
             if len(received) > limit:
                 raise RequestTooLargeError(f"The request's body is over {limit} bytes.")
         return bytes(received)
+
+    def give_way(self, error: ProxyError) -> None:
+        """Wait for this browser no more, neither for its body nor for it to take the answer."""
+        if self._incoming is not None:
+            self._incoming.give_way(error)
+        self.patient_writer.give_up()
 
     def abort(self) -> None:
         """Drop the browser's connection at once, unsent bytes included."""

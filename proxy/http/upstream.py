@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from proxy.http.account import asking
+from proxy.http.account import asker, asking
 from proxy.http.errors import BackendBrokenError
 from proxy.http.headers import serialize, values
 from proxy.http.lanes import Lane
@@ -148,7 +148,7 @@ class Exchange:
     Not a generator: that would keep its frame, and what was asked, for as long as the answer lasts, which may be hours.
     """
 
-    __slots__ = ("_lane", "_shares", "_stream", "_trip", "_upstream")
+    __slots__ = ("_lane", "_shares", "_stream", "_trip", "_upstream", "_who")
 
     _stream: ResponseStream
 
@@ -157,18 +157,19 @@ class Exchange:
         self._lane = lane
         self._trip = trip
         self._shares = shares
+        self._who = asker()
 
     async def __aenter__(self) -> ResponseStream:
         """The answer. Raises as ``Upstream.request`` says."""
         await self._await_body()
-        await self._upstream.lanes.take(self._lane)
+        await self._upstream.lanes.take(self._lane, self._who)
         ask = self._upstream.ask_shared if self._shares else self._upstream.ask_fresh
         try:
             with asking():
                 self._stream = await ask(self._trip)
             del self._trip
         except BaseException:
-            self._upstream.lanes.give_back(self._lane)
+            self._upstream.lanes.give_back(self._lane, self._who)
             raise
         return self._stream
 
@@ -191,7 +192,7 @@ class Exchange:
             self._upstream.take_back(self._stream, shares=self._shares)
             await self._stream.stop_sending()
         finally:
-            self._upstream.lanes.give_back(self._lane)
+            self._upstream.lanes.give_back(self._lane, self._who)
 
 
 def _framing(body: Body, fields: list[tuple[bytes, bytes]]) -> RawHeaders:
