@@ -87,14 +87,15 @@ class Upstream:
         Args:
             head: End-to-end fields, target and method go out as they are.
             lane: Whose slot to take, once there is something to send, held until the context is left. A body of
-                which only the beginning has come then takes one of ``CALLS`` in place of ``CONTROL``.
+                which only the beginning has come then takes one of ``CALLS`` in place of ``CONTROL``; and an answer
+                that is an event stream, one of ``RELAYS``.
             body: Streamed while the answer is awaited. An error answer stops it.
             repeatable: Whether a ``GET`` or ``HEAD`` may be sent again when the idle connection
                 it went out on turns out to be dead. Never sent twice if False.
             upgrade: Protocol to ask to switch to (RFC 9110 §7.8).
 
         Raises:
-            NoCapacityError: the lane is full.
+            NoCapacityError: the lane is full, or ``RELAYS`` for an event stream.
             BackendUnreachableError, BackendTooSlowError, BackendBrokenError: no answer came.
             Exception: whatever ``body`` raises.
         """
@@ -168,6 +169,8 @@ class Exchange:
             with asking():
                 self._stream = await ask(self._trip)
             del self._trip
+            if self._stream.is_event_stream:
+                await self._change_lane()
         except BaseException:
             self._upstream.lanes.give_back(self._lane, self._who)
             raise
@@ -184,6 +187,19 @@ class Exchange:
         self._trip = replace(self._trip, body=body)
         if self._lane is Lane.CONTROL and not body.is_whole:
             self._lane = Lane.CALLS
+
+    async def _change_lane(self) -> None:
+        """Hold a slot of ``RELAYS`` for what may last for hours, whatever it was asked as."""
+        if self._lane is Lane.RELAYS:
+            return
+        try:
+            await self._upstream.lanes.take(Lane.RELAYS, self._who)
+        except BaseException:
+            self._stream.abort()
+            await self._stream.stop_sending()
+            raise
+        self._upstream.lanes.give_back(self._lane, self._who)
+        self._lane = Lane.RELAYS
 
     async def __aexit__(self, *_: object) -> None:
         """Be done with it, wherever it is."""

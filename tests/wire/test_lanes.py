@@ -140,3 +140,36 @@ async def test_a_body_that_is_there_goes_by_its_own_lane(start: Start, backend: 
     asked = await backend.accept()
     await asked.until(b"\r\n\r\nhi")
     assert [proxied.upstream.lanes.in_use(each) for each in Lane] == [each is lane for each in Lane]
+
+
+SSE = b"HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n\r\n: here\n\n"
+
+
+async def observe(proxied: Proxied, backend: Listener) -> Wire:
+    """An event stream that nobody could have known for one by its request."""
+    browser = await proxied.browser()
+    await browser.send(GET % Lane.CALLS.value.encode())
+    asked = await backend.accept()
+    await asked.head()
+    await asked.send(SSE)
+    return browser
+
+
+async def test_an_answer_that_is_an_event_stream_holds_no_slot_of_another_lane(start: Start, backend: Listener) -> None:
+    proxied = await start(by_path, bounds=BOUNDS)
+    observing = [await observe(proxied, backend) for _ in range(2 * BOUNDS[Lane.CALLS])]
+    for browser in observing:
+        await browser.until(b": here\n\n")
+    lanes = proxied.upstream.lanes
+    assert (lanes.in_use(Lane.CALLS), lanes.in_use(Lane.RELAYS)) == (0, len(observing))
+    assert await is_answered(proxied, backend, Lane.CALLS)
+
+
+async def test_an_event_stream_too_many_is_503_and_leaves_the_backend(start: Start, backend: Listener) -> None:
+    proxied = await start(by_path, bounds={**BOUNDS, Lane.RELAYS: 1})
+    await (await observe(proxied, backend)).until(b": here\n\n")
+    refused = await observe(proxied, backend)
+    assert (await refused.head()).startswith(b"HTTP/1.1 503 ")
+    assert b'"no_capacity"' in await refused.until(b"}")
+    assert await backend.accepted[-1].hear_end(1.0) < 0.2
+    assert proxied.upstream.lanes.in_use(Lane.CALLS) == 0
