@@ -83,6 +83,7 @@ class Metrics:
             "relay_ended": lambda _: self._relays.dec(),
             "request_refused": lambda fields: self._refusals.labels(str(fields.get("code"))).inc(),
             "request_ended": self._request_ended,
+            "operator_dropped": lambda fields: self._dropped.labels(str(fields.get("why"))).inc(),
             "internal_error": lambda _: self._internal_errors.inc(),
         }
 
@@ -134,6 +135,7 @@ class Metrics:
         self._requests = counter("requests", "Requests ended.", "call", "status", "ended_by")
         self._failures = counter("requests_failed", "Requests refused or broken off, by the error's code.", "error")
         self._refusals = counter("requests_refused", "Requests that the proxy refused by itself.", "code")
+        self._dropped = counter("admin_connections_dropped", "Connections of the admin listener that it ended.", "why")
         self._internal_errors = counter("internal_errors", "Mistakes of the proxy's; the request passed (P8).")
 
     def _make_histograms(self) -> None:
