@@ -12,7 +12,7 @@
     │   ├── TargetTooLongError       414  its request line is over 64 KiB
     │   ├── TooManyLoginsError       429  its client failed to log in too often
     │   ├── TooManyConnectionsError  429  its client has too many connections open
-    │   ├── HeadersTooLargeError     431  a header is over 64 KiB, or there are too many
+    │   ├── HeadersTooLargeError     431  a header is over 64 KiB, or there are too many or too much
     │   ├── UnsupportedRequestError  501  a method or transfer coding nobody here knows
     │   └── UnsupportedVersionError  505  neither HTTP/1.0 nor HTTP/1.1
     ├── BackendError                 the backend's fault

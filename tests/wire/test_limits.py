@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -64,6 +65,37 @@ async def test_second_head_on_a_connection_that_drips_is_408(start: Start, backe
     assert b"Connection: close" in head
     await browser.rest()
     await dripping
+
+
+FIELD = b"A: " + bytes(60_000).replace(b"\0", b"a") + b"\r\n"
+
+
+@pytest.mark.parametrize("pipelined", [0, 1], ids=["first", "behind another"])
+async def test_head_over_256_kib_is_431(start: Start, backend: Listener, pipelined: int) -> None:
+    """Each field is within its limit, and so is their number: together they may be megabytes."""
+    proxied = await start()
+    browser = await proxied.browser()
+    await browser.send(GET * pipelined)
+    for _ in range(pipelined):
+        asked = await backend.accept()
+        await asked.head()
+    with contextlib.suppress(ConnectionError):
+        await browser.send(GET[:-2] + FIELD * 90 + b"\r\n")
+    for _ in range(pipelined):
+        await asked.send(OK)
+        await browser.until(b"ok")
+    assert (await browser.head()).startswith(b"HTTP/1.1 431 ")
+    assert await backend.nobody_comes(0.01)
+
+
+async def test_head_under_256_kib_goes_on(start: Start, backend: Listener) -> None:
+    proxied = await start()
+    browser = await proxied.browser()
+    await browser.send(GET[:-2] + FIELD * 4 + b"\r\n")
+    asked = await backend.accept()
+    assert (await asked.head()).count(FIELD) == 4
+    await asked.send(OK)
+    assert (await browser.until(b"ok")).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_connection_that_says_nothing_ends_in_silence(start: Start) -> None:
