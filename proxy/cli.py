@@ -142,7 +142,7 @@ def _paint(text: str, severity: str) -> str:
 @main.command()
 @click.argument("traces", nargs=-1, required=True, type=Path, metavar="TRACE...")
 def verify(traces: tuple[Path, ...]) -> None:
-    """Check the promises P1-P10 on the files of a trace, in any order; exit 1 if one was not kept."""
+    """Check the promises P1-P11 on the files of a trace, in any order; exit 1 if one was not kept."""
     try:
         findings = verify_files(traces)
     except TraceFileError as error:

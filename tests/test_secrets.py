@@ -108,6 +108,21 @@ async def test_what_a_turn_says(talkative: Talkative) -> None:
     await talkative.browser.cancel(started.json["stream_id"], headers=HEADERS)
 
 
+async def test_what_is_steered_into_a_turn(talkative: Talkative) -> None:
+    """Given back at its end, and refused while it is being cancelled."""
+    browser = talkative.browser
+    body = {"text": SECRET, "session_id": await browser.new_session()}
+    started = await browser.start(body["session_id"], "n=20 d=0.02")
+    tab = await browser.open(started.json["stream_id"]).until(lambda tab: "token" in tab.names)
+    await browser.call("POST", "/api/chat/steer", json=body)
+    assert SECRET in str((await tab.ended()).frames)
+    started = await browser.start(body["session_id"], "n=400")
+    await browser.open(started.json["stream_id"]).until(lambda tab: "token" in tab.names)
+    await browser.call("POST", "/api/chat/steer", json=body)
+    await browser.cancel(started.json["stream_id"])
+    await browser.call("POST", "/api/chat/steer", json=body)
+
+
 async def test_what_a_login_says(talkative: Talkative) -> None:
     await talkative.browser.call("POST", "/api/auth/login", json={"password": SECRET}, headers=HEADERS)
 

@@ -76,6 +76,7 @@ class Evidence:
         streaming: How an event stream arrives.
         forwarded: What it makes of `X-Forwarded-For`.
         skew: Seconds by which its clock is ahead.
+        unstopped: Seconds for which each run that was cancelled has gone on since.
         has_cookie: Whether a cookie was given, to look behind its login.
     """
 
@@ -92,6 +93,7 @@ class Evidence:
     streaming: Streaming | None = None
     forwarded: Forwarded | None = None
     skew: float | None = None
+    unstopped: tuple[float, ...] = ()
     has_cookie: bool = False
 
     @property

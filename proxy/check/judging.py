@@ -15,6 +15,9 @@ _SKEW: Final = 5.0
 _SLOW: Final = 1.0
 """Seconds until the first bytes of a stream from which on something holds them back."""
 
+_STOPPING: Final = 30.0
+"""Seconds in which whoever was stopped has stopped."""
+
 _UNTRIED: Final = (Span(until=FIRST_TRIED), Span(first=(*LAST_TRIED[:2], LAST_TRIED[2] + 1)))
 """Releases on which the proxy was never tried."""
 
@@ -27,7 +30,8 @@ def judge(settings: Settings, seen: Evidence) -> list[Finding]:
     elif not seen.is_hermes:
         found += [*_of_threads(seen)] or [_not_hermes(settings.upstream.url, seen)]
     else:
-        found += [*_of_contract(seen), *_of_streams(seen), *of_access(settings, seen), *of_place(settings, seen)]
+        found += [*_of_contract(seen), *_of_stops(seen), *_of_streams(seen)]
+        found += [*of_access(settings, seen), *of_place(settings, seen)]
     return sorted(found, key=lambda finding: list(Severity).index(finding.severity))
 
 
@@ -118,6 +122,20 @@ def _of_release(found: Span) -> Iterator[Finding]:
             f"This Hermes is {found}; the proxy was tried on {name(FIRST_TRIED)} to {name(LAST_TRIED)}.",
             "What it knows of Hermes may not hold for this release.",
             "Watch the log for internal_error and *_unguarded, and report what differs.",
+        )
+
+
+def _of_stops(seen: Evidence) -> Iterator[Finding]:
+    """Whether what was stopped has stopped."""
+    running = [seconds for seconds in seen.unstopped if seconds > _STOPPING]
+    if running:
+        runs = "a run that was" if len(running) == 1 else f"{len(running)} runs that were"
+        yield Finding(
+            "stop_not_taken",
+            WARNING,
+            f"Hermes lists {runs} cancelled {max(running):.0f} s ago: it did not stop.",
+            "It goes on unseen: it costs money, and may write itself back into its conversation (F17).",
+            "Press Stop again; if it stays, see what its tool waits for, and start Hermes anew.",
         )
 
 

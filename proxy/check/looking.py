@@ -14,7 +14,7 @@ from proxy.check.evidence import Evidence, Outcome, Streaming, Tried, Unreachabl
 from proxy.config import UpstreamSettings
 from proxy.hermes import releases
 from proxy.hermes.answers import Login, read_login
-from proxy.hermes.health import tells_server_start
+from proxy.hermes.health import read_unstopped, tells_server_start
 from proxy.hermes.probe import (
     FAR,
     HEALTH,
@@ -100,6 +100,7 @@ async def _look_closely(asker: Asker, health: Reply, login: Login | None) -> Evi
         streaming=_streaming(replies["EventStream"][1]),
         forwarded=await _forwarded(asker, login),
         skew=_skew(health),
+        unstopped=await _unstopped(asker, health),
     )
 
 
@@ -170,6 +171,14 @@ async def _forwarded(asker: Asker, login: Login | None) -> Forwarded | None:
         near = await asker.ask(LOCAL_ONLY, ((b"X-Forwarded-For", NEAR.encode()),))
         return read_forwarded(far.heard.status, near.heard.status)
     return None
+
+
+async def _unstopped(asker: Asker, health: Reply) -> tuple[float, ...]:
+    """A second look, as a worker that has heard its Stop is gone by then."""
+    if not read_unstopped(health.heard.status, health.heard.body):
+        return ()
+    again = await _try(asker, HEALTH)
+    return read_unstopped(again.heard.status, again.heard.body) if isinstance(again, Reply) else ()
 
 
 def _skew(reply: Reply) -> float | None:

@@ -218,8 +218,8 @@ class OwnershipSettings(_Section):
     still follow; nothing comes after five silent seconds."""
 
     start_body_limit: Size = 8 << 20
-    """Largest body of a start that is kept to repeat it (F2). Messages are small; attachments are
-    uploaded on their own."""
+    """Largest body of a start, or of a change of a session, that is kept in memory while it waits
+    (F2, F17). Larger ones wait on disk. Messages are small; attachments are uploaded on their own."""
 
     sessions: Count = 10_000
     """Most sessions remembered; those that run no turn are forgotten first, oldest first. It
@@ -301,7 +301,7 @@ class LogSettings(_Section):
 
 
 class TraceSettings(_Section):
-    """A record of what matters to the promises P1-P10; ``hermes-stream-guard verify`` checks them on it."""
+    """A record of what matters to the promises P1-P11; ``hermes-stream-guard verify`` checks them on it."""
 
     path: WritableFile | None = None
     """File to write it to, one JSON object a line, on a local disk; null writes none. It holds the

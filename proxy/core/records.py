@@ -37,7 +37,6 @@ class SlotFreedBy(Enum):
     """The cancel, asked once more, found no worker (F14)."""
     HEALTH = "health"
     """`/health` did not list its run any more (F3)."""
-    NEXT_START = "next start"
     RESTART = "restart"
 
 
@@ -122,6 +121,10 @@ class StreamRecord:
     """When its first output was seen: its agent listens to a cancel (F14)."""
     proven: bool = True
     """False for a stream known only from a caller's cancel, which proves nothing."""
+    told: bool = False
+    """Its own end was told after something else had been believed to be its end, and is left as that."""
+    gone: bool = False
+    """A refused cancel or a restart proved that no worker is there, without an accepted cancel that could say so."""
     began: float = field(default=0.0, compare=False)
     """When it was first known to run; sessions that turn out to be one are merged by it."""
 
@@ -129,20 +132,48 @@ class StreamRecord:
         """This stream at its end; an end that was seen before is kept."""
         return replace(self, state=StreamState.ENDED, since=at, ending=self.ending or ending)
 
+    def running(self, since: float) -> Self:
+        """This stream, which runs after all: what was seen of its end is forgotten."""
+        return replace(
+            self, state=StreamState.RUNNING, since=since, ending=None, cancel=None, told=False, gone=False, proven=True
+        )
+
+    def hearing_of(self, ending: Ending, at: float) -> Self:
+        """This stream with news of its end, while or after it is believed to end; what was seen first stands."""
+        if self.ending is not None:
+            return replace(self, told=self.told or (self.ending not in _OWN and ending in _OWN))
+        since = at if self.state is StreamState.CANCEL_SENT else self.since
+        return replace(self, ending=ending, since=since)
+
+    @property
+    def is_worker_gone(self) -> bool:
+        """Whether it is proven that no worker of it is there."""
+        return self.gone or self.told or self._was_seen_gone
+
     @property
     def may_have_worker(self) -> bool:
         """True unless it ended by itself, or its cancelled worker was seen gone (P11: a Stop is believed by proof)."""
-        if self.state is not StreamState.ENDED:
-            return True
-        return self.ending is Ending.CANCELLED and (self.cancel is None or self.cancel.slot is not Slot.FREE)
+        if self.ending is None:
+            return self.state is not StreamState.ENDED
+        return self.ending is Ending.CANCELLED and not self.is_worker_gone
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether nothing but circumstances tells of its end: its output would show that it goes on (F20)."""
+        return self.ending in _DOUBTFUL and not self.told and not self._was_seen_gone
 
     @property
     def is_uncertain(self) -> bool:
         """True if it is believed to be over, and an event on it would show that it is not (F20)."""
-        return self.state is StreamState.ENDED and self.ending in _DOUBTFUL
+        return self.state is StreamState.ENDED and self.is_doubtful
+
+    @property
+    def _was_seen_gone(self) -> bool:
+        return self.cancel is not None and self.cancel.slot is Slot.FREE
 
 
 _DOUBTFUL = frozenset({Ending.SUPERSEDED, Ending.LOST, Ending.UNKNOWN})
+_OWN = frozenset({Ending.FINISHED, Ending.FAILED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,15 @@ class Steer:
     """The session, as the page that sent it calls it."""
     text: str
     after: int
-    """How many of the turn's tools had been seen to end when it was sent."""
+    """How many of the turn's tools had been seen to end when it was accepted."""
 
 
 class Steered:
     """The accepted texts of one turn that have not been seen to reach the model, or to come back.
 
     A text reaches the model with the result of the next tool. Several relays tell of the same tool, and one that joins
-    late tells of old ones: only a tool that nobody had told of when a text was sent has taken it along.
+    late tells of old ones: only a tool that nobody had told of when a text was accepted has taken it along. One that
+    ends in that very moment may have, too; then it is given back rather than lost.
 
     Attributes:
         waiting: These texts, in the order in which they were accepted.
@@ -32,14 +33,9 @@ class Steered:
         self._tools: dict[int, int] = {}
         self._count = 0
 
-    @property
-    def tools(self) -> int:
-        """How many tools have been seen to end."""
-        return self._count
-
-    def remember(self, steer: Steer) -> None:
+    def remember(self, session_id: str, text: str) -> None:
         """One more was accepted."""
-        self.waiting = (*self.waiting, steer)
+        self.waiting = (*self.waiting, Steer(session_id, text, self._count))
 
     def tool_ended(self, identity: int) -> tuple[Steer, ...]:
         """A relay tells of the end of a tool; the texts that it took to the model."""

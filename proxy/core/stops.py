@@ -13,10 +13,10 @@ RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
 
 
 def send_cancel(record: SessionRecord, stream: StreamRecord | None, sent: seen.CancelSent) -> Transition:
-    """A caller's cancel goes to the backend; of a stream that nobody knows, it proves nothing."""
+    """A caller's cancel goes to the backend. That proves nothing: the evidence is as old as before."""
     known = stream or StreamRecord(sent.stream_id, RUNNING, sent.at, proven=False, began=sent.at)
     cancel = Cancel(sent.cancel_id, sent.credentials, sent.at)
-    return Transition(record.put(replace(known, state=CANCEL_SENT, since=sent.at, sent=(*known.sent, cancel))))
+    return Transition(record.put(replace(known, state=CANCEL_SENT, sent=(*known.sent, cancel))))
 
 
 def overdue(record: SessionRecord, stream: StreamRecord, overdue: seen.CancelOverdue) -> Transition:
@@ -32,7 +32,8 @@ def accept(record: SessionRecord, stream: StreamRecord, accepted: seen.CancelAcc
         return Transition(record)
     overtaken_by = None if stream.ending is Ending.CANCELLED else stream.ending
     cancel = replace(sent, acked_at=accepted.at, overtaken_by=overtaken_by)
-    settling = replace(_without(stream, accepted), state=SETTLING, since=accepted.at, cancel=cancel, proven=True)
+    left = _without(stream, accepted)
+    settling = replace(left, state=SETTLING, since=accepted.at, cancel=cancel, proven=True, gone=False)
     effects = (PursueStop(stream.stream_id, cancel), EndRelays(stream.stream_id))
     return Transition(record.put(settling), effects)
 
@@ -49,7 +50,7 @@ def refuse(record: SessionRecord, stream: StreamRecord, refused: seen.CancelRefu
     if not (refused.gone and stream.proven):
         return withdraw(record, stream, refused)
     cancel = stream.cancel.freed(refused.at, SlotFreedBy.CANCEL) if stream.cancel else None
-    ended = replace(_without(stream, refused), cancel=cancel).ended(refused.at, Ending.UNKNOWN)
+    ended = replace(_without(stream, refused), cancel=cancel, gone=True).ended(refused.at, Ending.UNKNOWN)
     return Transition(record.put(ended), (EndRelays(stream.stream_id),))
 
 
@@ -64,7 +65,7 @@ def withdraw(
         return Transition(record.drop(stream.stream_id))
     if left.ending is not None:
         return Transition(record.put(left.ended(answered.at, left.ending)), (EndRelays(stream.stream_id),))
-    return Transition(record.put(replace(left, state=RUNNING, since=answered.at)))
+    return Transition(record.put(left.running(answered.at)))
 
 
 def forget_sent(
@@ -102,8 +103,10 @@ def answered(record: SessionRecord, stream: StreamRecord, answered: seen.CancelA
 
 
 def slot_seen(record: SessionRecord, stream: StreamRecord, slot: seen.SlotSeen) -> Transition:
-    """What was seen of its worker."""
+    """What was seen of its worker; one that was seen gone does not come back, whatever is answered late."""
     cancel = _cancel(stream)
+    if cancel.slot is Slot.FREE:
+        return Transition(record)
     free = slot.slot is Slot.FREE
     seen_so = cancel.freed(slot.at, slot.by) if free else replace(cancel, slot=slot.slot)
     return _settle(record, stream, seen_so, slot.at)

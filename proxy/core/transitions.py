@@ -59,17 +59,19 @@ STEPS: dict[StreamState | None, dict[type[StreamObservation], Step]] = {
         seen.CancelSent: stops.send_cancel,
     },
     RUNNING: {
+        seen.TurnStarted: turns.complete,
         seen.StreamEnded: turns.end,
         seen.StreamSpoke: turns.hear,
         seen.StatusSeen: turns.status_of_running,
         seen.StreamMissing: turns.miss,
         seen.CancelSent: stops.send_cancel,
+        seen.CancelOverdue: stops.overdue,
         seen.CancelAccepted: stops.accept,
         seen.CancelRefused: stops.forget_sent,
         seen.CancelFailed: stops.forget_sent,
     },
     CANCEL_SENT: {
-        seen.TurnStarted: turns.prove,
+        seen.TurnStarted: turns.complete,
         seen.StartConflicted: turns.prove,
         seen.StreamEnded: turns.note_end,  # F5: the event may overtake the answer
         seen.StreamSpoke: turns.hear,
@@ -81,8 +83,11 @@ STEPS: dict[StreamState | None, dict[type[StreamObservation], Step]] = {
         seen.CancelFailed: stops.withdraw,
     },
     SETTLING: {
+        seen.TurnStarted: turns.complete,
         seen.StreamEnded: turns.note_end,
         seen.StreamSpoke: turns.hear,
+        seen.StatusSeen: turns.status_of_settling,
+        seen.CancelOverdue: stops.overdue,
         seen.CancelAccepted: stops.forget_sent,
         seen.CancelRefused: stops.refuse_settling,
         seen.CancelFailed: stops.forget_sent,
@@ -97,6 +102,7 @@ STEPS: dict[StreamState | None, dict[type[StreamObservation], Step]] = {
         seen.StreamSpoke: turns.revive,
         seen.StatusSeen: turns.status_of_ended,
         seen.CancelSent: stops.send_cancel,  # P11: its worker was not seen gone
+        seen.CancelOverdue: stops.overdue,
         seen.CancelAccepted: stops.accept_ended,
         seen.CancelRefused: stops.forget_sent,
         seen.CancelFailed: stops.forget_sent,
@@ -122,9 +128,7 @@ UNCHANGED: dict[StreamState | None, frozenset[type[StreamObservation]]] = {
     ),
     RUNNING: frozenset(
         {
-            seen.TurnStarted,
             seen.StartConflicted,
-            seen.CancelOverdue,
             seen.RelaysEnded,
             seen.CancelAnswered,
             seen.SlotSeen,
@@ -144,11 +148,8 @@ UNCHANGED: dict[StreamState | None, frozenset[type[StreamObservation]]] = {
     ),
     SETTLING: frozenset(
         {
-            seen.TurnStarted,
             seen.StartConflicted,  # F2: the backend still names the stream it is cancelling
-            seen.StatusSeen,  # F3: a cancelled stream leaves the backend's table at once
             seen.StreamMissing,
-            seen.CancelOverdue,
         }
     ),
     ENDED: frozenset(
@@ -156,7 +157,6 @@ UNCHANGED: dict[StreamState | None, frozenset[type[StreamObservation]]] = {
             seen.TurnStarted,
             seen.StartConflicted,  # F2
             seen.StreamMissing,
-            seen.CancelOverdue,
             seen.RelaysEnded,
             seen.CancelAnswered,
             seen.CancelRepeated,

@@ -24,9 +24,26 @@ def begin_named(record: SessionRecord, _none: None, conflict: seen.StartConflict
     return _own(record, StreamRecord(conflict.stream_id, RUNNING, conflict.at, began=conflict.at))
 
 
-def prove(record: SessionRecord, stream: StreamRecord, _started: seen.TurnStarted | seen.StartConflicted) -> Transition:
+def prove(record: SessionRecord, stream: StreamRecord, _named: seen.StartConflicted) -> Transition:
     """A stream that was known only from a caller's cancel turns out to be the session's."""
     return Transition(record) if stream.proven else _own(record, replace(stream, proven=True))
+
+
+def complete(record: SessionRecord, stream: StreamRecord, started: seen.TurnStarted) -> Transition:
+    """The start of a stream that is known already tells more of it."""
+    known = replace(
+        stream,
+        started_at=_first(stream.started_at, started.at),
+        hosted=stream.hosted if stream.hosted is not None else started.hosted,
+        stamp=_first(stream.stamp, started.stamp),
+        took=_first(stream.took, started.took),
+        proven=True,
+    )
+    return Transition(record.put(known)) if stream.proven else _own(record, known)
+
+
+def _first(known: float | None, told: float | None) -> float | None:
+    return told if known is None else known
 
 
 def _own(record: SessionRecord, stream: StreamRecord) -> Transition:
@@ -47,12 +64,12 @@ def _own(record: SessionRecord, stream: StreamRecord) -> Transition:
 def _supersede(stream: StreamRecord, at: float) -> tuple[StreamRecord, tuple[Effect, ...]]:
     end_relays = EndRelays(stream.stream_id)
     if stream.state is CANCEL_SENT:
-        return replace(stream, ending=stream.ending or Ending.SUPERSEDED), (end_relays,)
+        return stream.hearing_of(Ending.SUPERSEDED, at), (end_relays,)
     if stream.cancel is None:
         return replace(stream, state=ENDED, since=at, ending=Ending.SUPERSEDED), (end_relays,)
-    # The backend would not have accepted the next turn with the slot taken, or cannot be helped any more.
-    cancel = stream.cancel.freed(at, SlotFreedBy.NEXT_START)
-    ended = replace(stream, cancel=cancel).ended(at, Ending.CANCELLED)
+    if stream.since > at:  # what began before the cancel was accepted says nothing of its worker
+        return stream.hearing_of(Ending.SUPERSEDED, at), (end_relays,)
+    ended = stream.ended(at, Ending.CANCELLED)  # which does not say that its worker is gone
     return ended, (end_relays, settled(ended))
 
 
@@ -60,10 +77,13 @@ def lose_running(record: SessionRecord, restarted: seen.BackendRestarted) -> Tra
     """What the backend ran is lost; what a runner runs is not (F20)."""
     effects: list[Effect] = []
     for stream in record.streams:
-        if stream.state is ENDED or stream.hosted is False or stream.since > restarted.at:
+        if stream.hosted is False or stream.since > restarted.at:
+            continue
+        if stream.state is ENDED:
+            record = record.put(replace(stream, gone=stream.gone or stream.may_have_worker))
             continue
         if stream.state is CANCEL_SENT:
-            record = record.put(replace(stream, ending=stream.ending or Ending.LOST))
+            record = record.put(replace(stream.hearing_of(Ending.LOST, restarted.at), gone=True))
             continue
         lost, more = _lose(stream, restarted.at)
         record = record.put(lost)
@@ -91,6 +111,8 @@ def rotate(record: SessionRecord, new_session_id: str) -> Transition:
 
 def adopt(record: SessionRecord, adopted: tuple[StreamRecord, ...]) -> Transition:
     """The streams of both in the order in which they began; the last that lives supersedes the others."""
+    if not adopted:
+        return Transition(replace(record, moved_to=None))
     theirs = {stream.stream_id for stream in adopted}
     own = (stream for stream in record.streams if stream.stream_id not in theirs)
     merged = SessionRecord(record.session_id)
@@ -115,14 +137,14 @@ def end_unknown(record: SessionRecord, _none: None, end: seen.StreamEnded) -> Tr
 
 def note_end(record: SessionRecord, stream: StreamRecord, end: seen.StreamEnded) -> Transition:
     """While a cancel is under way the stream's end is noted; the cancel's own end decides."""
-    return Transition(record.put(replace(stream, ending=stream.ending or end.ending, proven=True)))
+    return Transition(record.put(replace(stream.hearing_of(end.ending, end.at), proven=True)))
 
 
 def refine(record: SessionRecord, stream: StreamRecord, end: seen.StreamEnded) -> Transition:
-    """How it ended becomes known."""
+    """How it ended becomes known; that it did was known before."""
     if stream.ending in (Ending.UNKNOWN, Ending.LOST):
-        record = record.put(replace(stream, ending=end.ending))
-    return Transition(record)
+        return Transition(record.put(replace(stream, ending=end.ending, gone=True)))
+    return Transition(record.put(stream.hearing_of(end.ending, end.at)))
 
 
 def miss(record: SessionRecord, stream: StreamRecord, missing: seen.StreamMissing) -> Transition:
@@ -135,15 +157,16 @@ def miss(record: SessionRecord, stream: StreamRecord, missing: seen.StreamMissin
 def hear(record: SessionRecord, stream: StreamRecord, spoke: seen.StreamSpoke) -> Transition:
     """Its first output shows that its agent listens (F14); any output, that no other turn has taken its place."""
     first = stream.spoke_at if stream.spoke_at is not None else spoke.at
-    ending = None if stream.ending is Ending.SUPERSEDED else stream.ending
-    return Transition(record.put(replace(stream, spoke_at=first, ending=ending)))
+    if stream.is_doubtful:
+        stream = replace(stream, ending=None, gone=False)
+    return Transition(record.put(replace(stream, spoke_at=first)))
 
 
 def revive(record: SessionRecord, stream: StreamRecord, spoke: seen.StreamSpoke) -> Transition:
     """It was believed to be over without proof, and says something: it runs (F20)."""
     if not stream.is_uncertain:
         return Transition(record)
-    return hear(record, replace(stream, state=RUNNING, since=spoke.at, ending=None), spoke)
+    return hear(record, stream.running(spoke.at), spoke)
 
 
 # -- status ---------------------------------------------------------------------------------------
@@ -163,12 +186,22 @@ def _run(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -
     """The stream runs, unless another came to own the session after the question."""
     if record.owner and record.owner.since > status.asked:
         return Transition(record)
-    return _own(record, replace(stream, state=RUNNING, since=status.asked, ending=None, cancel=None))
+    return _own(record, stream.running(status.asked))
 
 
 def status_under_cancel(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:
+    """An end that the journal holds is noted; `active: false` says nothing (F3), `active: true` that it has not ended.
+
+    It says nothing of the cancel, which may be lost (F14).
+    """
+    if status.active and status.asked >= stream.since and stream.ending is not Ending.CANCELLED:
+        return Transition(record.put(replace(stream, ending=None, told=False, gone=False)))
+    return status_of_settling(record, stream, status)
+
+
+def status_of_settling(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:
     """An end that the journal holds is noted; `active` either way says nothing (F3)."""
-    if status.ending is None:
+    if status.active or status.ending is None:
         return Transition(record)
     return note_end(record, stream, seen.StreamEnded(status.at, stream.stream_id, status.ending))
 

@@ -30,6 +30,8 @@ class Repeat:
     shared: bool
     first: str
     """The id of the accepted cancel."""
+    is_worker_gone: bool = False
+    """Whether there is nothing left to be sent once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +54,27 @@ def judge_cancel(record: SessionRecord, stream_id: str, credentials: str) -> Can
     stream = record.stream(stream_id)
     if stream is None:
         return Forward()
-    if not stream.may_have_worker:
-        return _stale(record, stream.ending or Ending.UNKNOWN)
     if stream.state is StreamState.SETTLING and stream.cancel is not None:
-        return Repeat(stream.cancel.credentials == credentials, stream.cancel.cancel_id)
+        return _judge_settling(stream, stream.cancel, credentials)
     own = (cancel for cancel in stream.sent if cancel.credentials == credentials and not cancel.overdue)
     first = next(own, None)
-    return Forward() if first is None else Coalesce(first.cancel_id)
+    if first is not None and (stream.may_have_worker or stream.state is StreamState.CANCEL_SENT):
+        return Coalesce(first.cancel_id)
+    return Forward() if stream.may_have_worker or not stream.proven else _stale(record, stream)
 
 
-def _stale(record: SessionRecord, reason: Ending) -> Stale:
-    if reason is not Ending.SUPERSEDED:
-        return Stale(reason)
+def _judge_settling(stream: StreamRecord, cancel: Cancel, credentials: str) -> Repeat | Stale:
+    shared = cancel.credentials == credentials
+    if stream.is_worker_gone and not shared:
+        return Stale(stream.ending or Ending.CANCELLED)
+    return Repeat(shared, cancel.cancel_id, is_worker_gone=stream.is_worker_gone)
+
+
+def _stale(record: SessionRecord, stream: StreamRecord) -> Stale:
+    if stream.ending is not Ending.SUPERSEDED:
+        return Stale(stream.ending or Ending.UNKNOWN)
     owner = record.owner
-    return Stale(reason, owner.stream_id if owner else None, proven=False)
+    return Stale(stream.ending, owner.stream_id if owner else None, proven=stream.is_worker_gone)
 
 
 class StartVerdict(Enum):

@@ -83,6 +83,7 @@ class CancelGuard:
             stream=stream_id,
             cancel=cancel_id,
             verdict=type(verdict).__name__.lower(),
+            first=getattr(verdict, "first", None),
             shared=getattr(verdict, "shared", None),
         )
         judged = await self._carry_out(verdict, head, stream_id, cancel_id)
@@ -126,14 +127,17 @@ class CancelGuard:
         judged = first.answer.result() if first.is_accepted and first.answer.done() else None
         return shared_answer(judged, "coalesced") if judged else None
 
-    async def _repeat(self, head: RequestHead, stream_id: str, cancel_id: str, verdict: Repeat) -> Judged:
+    async def _repeat(self, head: RequestHead, stream_id: str, cancel_id: str, verdict: Repeat) -> Judged | None:
         """The accepted answer again, or the backend's own to a repetition (P11); either way it knows the caller (P9).
 
-        While the worker has its time to unwind, the backend is only asked who calls: a second cancel that meets a
-        worker on its way out would spoil the next turn (F23).
+        While the worker has its time to unwind, the backend is only asked who calls, and whoever it has to know by the
+        cancel itself waits: a second one that meets a worker on its way out would spoil the next turn (F23).
         """
         first = self._sending.get(verdict.first) if verdict.shared else None
-        if first is not None and not self._stopping.is_due(stream_id):
+        if first is None and not self._stopping.is_due(stream_id):
+            await self._stopping.until_due(stream_id)
+            return None
+        if first is not None and (verdict.is_worker_gone or not self._stopping.is_due(stream_id)):
             confirmed = await self._confirm(head, stream_id, cancel_id)
             if confirmed.status == _OK and (judged := await asyncio.shield(first.answer)):
                 return _replayed(judged, confirmed)

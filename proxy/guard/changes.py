@@ -83,16 +83,22 @@ class ChangeGuard:
     async def _ask(
         self, head: RequestHead, body: Whole, session_id: str, answer: AsyncExitStack, report: Report
     ) -> _Answered:
-        """Asks once it is this change's turn and no worker is left to undo it; its turn lasts until it is answered."""
+        """Asks once it is this change's turn and no worker is left to undo it.
+
+        If it was held, what waited behind it goes when it is answered. Else its turn ends before it is asked: a
+        compression may take a minute, and Hermes lets a start go on beside it.
+        """
         began = self._ownership.clock()
         deadline = began + self._live.now.settle_timeout
-        async with self._order.turns.turn(session_id, deadline) as in_order:
-            if not in_order:
+        async with AsyncExitStack() as turn:
+            if not await turn.enter_async_context(self._order.turns.turn(session_id, deadline)):
                 report("change_unordered")
             held = await hold(
                 self._ownership, session_id, judge_change, what="change", deadline=deadline, report=report
             )
             report("change_forwarded", held=held, waited=round(self._ownership.clock() - began, 4))
+            if not held:
+                await turn.aclose()
             asking = self._upstream.request(head, Lane.CALLS, body=body_of(body))
             return await answer.enter_async_context(asking), held
 

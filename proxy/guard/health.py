@@ -36,6 +36,7 @@ class Health:
     Attributes:
         heard: When the backend last answered anything.
         repeats: Whether its cancel can be repeated (F14); None if nothing told so far.
+        is_in_doubt: Whether it may be another process than the one that was asked last.
         marks: Whether it was seen to mark the workers that were cancelled (F15).
     """
 
@@ -57,7 +58,7 @@ class Health:
         self._lose_running = lose_running
         self._report = report
         self._start: ServerStart | None = None
-        self._is_in_doubt = True
+        self.is_in_doubt = True
         self._doubted = -math.inf
         self._asked = clock() - INTERVAL
         self._next: asyncio.Task[Runs | None] | None = None
@@ -71,12 +72,12 @@ class Health:
 
     def unreachable(self) -> None:
         """It took no connection. That proves nothing, but when it is back it may be another process."""
-        self._is_in_doubt = True
+        self.is_in_doubt = True
 
     def answered(self) -> None:
         """It answered something: ask whether it is the same process as before, if that is in doubt."""
         self.heard = now = self._clock()
-        if self._is_in_doubt and self._next is None and now >= self._doubted + _PATIENCE:
+        if self.is_in_doubt and self._next is None and now >= self._doubted + _PATIENCE:
             self._doubted = now
             self._next = self._tasks.spawn(self._ask(), "asking whether the backend is the same")
 
@@ -92,7 +93,7 @@ class Health:
         return read_runs(answer.status, answer.body)
 
     async def _compare(self, start: ServerStart) -> None:
-        before, self._start, self._is_in_doubt = self._start, start, False
+        before, self._start, self.is_in_doubt = self._start, start, False
         if before is not None and start.is_later_than(before):
             self.repeats, self.marks = None, False
             await self._lose_running(start.at)
@@ -106,15 +107,24 @@ class Health:
                 async with asyncio.timeout(_PATIENCE):
                     answer = await self._backend.ask_health()
             except (ProxyError, TimeoutError):
-                return None
+                return self._told(None, asked)
             with failing_open(self._report, "reading the running workers"):
-                return self._told(await self.learn(answer, asked))
+                return self._told(await self.learn(answer, asked), asked)
             return None
 
-    def _told(self, runs: Runs | None) -> Runs | None:
-        if runs is not None:
-            listed = [run.stream_id for run in runs.runs if run.stream_id is not None]
-            unnamed = len(runs.runs) - len(listed)
-            self._report("workers_listed", streams=listed, unnamed=unnamed)
-            self.marks = self.marks or runs.marks_cancelled
+    def _told(self, runs: Runs | None, asked: float) -> Runs | None:
+        took = round(self._clock() - asked, 6)
+        if runs is None:
+            self._report("workers_unknown", took=took)
+            return None
+        unnamed = [run for run in runs.runs if run.stream_id is None]
+        self._report(
+            "workers_listed",
+            streams=[run.stream_id for run in runs.runs if run.stream_id is not None],
+            unnamed=len(unnamed),
+            began=[run.began for run in unnamed],
+            cancelled=[run.is_cancelled for run in unnamed],
+            took=took,
+        )
+        self.marks = self.marks or runs.marks_cancelled
         return runs

@@ -47,6 +47,9 @@ class Leftover:
         return [events.LEFTOVER for _ in self._own]
 
     async def _look(self, frames: list[Frame], scanner: Scanner) -> None:
+        if not self._steered.is_waiting and not self._held:
+            self._next = 0 if scanner.at_boundary else None
+            return
         begin = self._begin
         for frame in frames:
             event = frame.event or ""
@@ -55,12 +58,13 @@ class Leftover:
             begin = len(self._held) + frame.end
             if events.is_terminal(event):
                 return
-        size, name = scanner.unfinished
-        if begin is not None and size and self._steered.is_waiting:
-            await self._look_at_beginning(begin, size, name)
-        self._next = 0 if self._keep is not None or not size else None
+        await self._look_at_beginning(begin, *scanner.unfinished)
+        self._next = 0 if scanner.at_boundary or self._keep is not None else None
 
-    async def _look_at_beginning(self, begin: int, size: int, name: str) -> None:
+    async def _look_at_beginning(self, begin: int | None, size: int, name: str) -> None:
+        """What to do about a frame of which only so many bytes are there."""
+        if begin is None or not size or not self._steered.is_waiting:
+            return
         ending = events.ending_of(name, b"")
         if ending is Ending.FINISHED:
             await self._put(begin, ending)

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from contextlib import suppress
+from enum import Enum
 
 from proxy.core.records import StreamRecord
 from proxy.guard.backend import Backend
@@ -17,16 +18,29 @@ _LONGEST = 5.0
 _INTERVAL = 0.02
 """Seconds between two looks at the session."""
 
-_FRESH = 0.06
+_FRESH = 0.04
 """Seconds from a look that found the session unsaved until one that finds it saved: so soon the agent has not begun
-yet, and never asks the model."""
+yet, and never asks the model. On a busy machine the looks are further apart, and none is as soon."""
 
-_LEAST_OPENING = 0.3
-"""Seconds from an agent's begin in which it opens its request to the model, at least; an agent looks for a cancel as
-often as that while it waits."""
+_LEAST_OPENING = 1.0
+_OPENING = 4
+"""Seconds from an agent's begin in which it opens its request to the model, at least, and how many times longer than it
+took to begin. On two cores with three turns at a time beside other work, 0.3 s and twice were too little."""
 
 _PATIENCE = 2.0
 """Seconds to wait for the session; a busy machine takes part of one."""
+
+_ONE_LOOK = 0.5
+"""Seconds for the look at the session of a turn that is older than `_LONGEST` and has said nothing yet."""
+
+
+class Ready(Enum):
+    """What is known of a turn when its cancel may go."""
+
+    LISTENS = "listens"
+    """Its agent does: the cancel is heard, and marks the worker where the release marks any (F15)."""
+    UNKNOWN = "unknown"
+    ENDED = "ended"
 
 
 class Listening:
@@ -44,45 +58,58 @@ class Listening:
         self._backend = backend
         self._ownership = ownership
 
-    async def until(self, stream_id: str, caller: RawHeaders) -> bool:
-        """Waits until the turn's agent listens, as far as that can be known; False if the turn ended meanwhile."""
+    async def until(self, stream_id: str, caller: RawHeaders) -> Ready:
+        """Waits until the turn's agent listens, as far as that can be known, or the turn has ended."""
         stream = await self._ownership.stream(stream_id)
         session_id = await self._ownership.session_of(stream_id)
-        if stream is None or session_id is None or not _may_be_deaf(stream, self._ownership.clock()):
-            return True
-        deadline = (stream.started_at or 0.0) + _LONGEST
-        looking = asyncio.create_task(self._until_saved(session_id, stream, caller, deadline))
+        if stream is not None and stream.spoke_at is not None:
+            return Ready.LISTENS
+        if stream is None or session_id is None or None in (stream.started_at, stream.stamp, stream.took):
+            return Ready.UNKNOWN
+        looking = asyncio.create_task(self._until_saved(session_id, stream, caller))
         listening = asyncio.create_task(self._until_it_speaks(stream_id))
         try:
             await asyncio.wait({looking, listening}, return_when=asyncio.FIRST_COMPLETED)
-            return not listening.done() or listening.result()
+            return listening.result() if listening.done() else looking.result()
         finally:
             for task in (looking, listening):
                 task.cancel()
             await asyncio.gather(looking, listening, return_exceptions=True)
 
-    async def _until_it_speaks(self, stream_id: str) -> bool:
-        """True at its first output, False at its end."""
+    async def _until_it_speaks(self, stream_id: str) -> Ready:
+        """Returns at its first output, or at its end."""
         record = await self._ownership.session(await self._ownership.locate(stream_id))
         while (stream := record.stream(stream_id)) is not None and stream.ending is None:
             if stream.spoke_at is not None:
-                return True
+                return Ready.LISTENS
             record = await self._ownership.changed(record)
-        return False
+        return Ready.ENDED
 
-    async def _until_saved(self, session_id: str, stream: StreamRecord, caller: RawHeaders, deadline: float) -> None:
+    async def _until_saved(self, session_id: str, stream: StreamRecord, caller: RawHeaders) -> Ready:
         """Returns once the session was saved after the start's own save, or that cannot be known."""
-        own_until = (stream.stamp or 0.0) + (stream.took or 0.0)
+        ready = Ready.UNKNOWN
+        longest = max((stream.started_at or 0.0) + _LONGEST, self._ownership.clock() + _ONE_LOOK)
         with suppress(ProxyError, TimeoutError):
-            async with asyncio.timeout_at(deadline):
-                unsaved_at, asked = -math.inf, self._ownership.clock()
-                first = saved = await self._saved_at(session_id, caller)
-                while saved is not None and saved == first and saved <= own_until:
-                    await asyncio.sleep(_INTERVAL)
-                    unsaved_at, asked = asked, self._ownership.clock()
-                    saved = await self._saved_at(session_id, caller)
-                if saved is not None and self._ownership.clock() - unsaved_at > _FRESH:
-                    await self._pass_the_opening(stream, saved)
+            async with asyncio.timeout_at(longest):
+                saved, is_fresh = await self._saved_again(session_id, stream, caller)
+                if saved is not None:
+                    ready = Ready.LISTENS
+                    if not is_fresh:
+                        await self._pass_the_opening(stream, saved)
+        return ready
+
+    async def _saved_again(
+        self, session_id: str, stream: StreamRecord, caller: RawHeaders
+    ) -> tuple[float | None, bool]:
+        """When it was, None if that is not told; and whether it has been for `_FRESH` at most."""
+        own_until = (stream.stamp or 0.0) + (stream.took or 0.0)
+        unsaved_at, asked = -math.inf, self._ownership.clock()
+        first = saved = await self._saved_at(session_id, caller)
+        while saved is not None and saved == first and saved <= own_until:
+            await asyncio.sleep(_INTERVAL)
+            unsaved_at, asked = asked, self._ownership.clock()
+            saved = await self._saved_at(session_id, caller)
+        return saved, self._ownership.clock() - unsaved_at <= _FRESH
 
     async def _pass_the_opening(self, stream: StreamRecord, saved: float) -> None:
         """Waits while the agent may be opening its request to the model: a cancel then leaves that behind (F16).
@@ -90,7 +117,7 @@ class Listening:
         How long that takes is told by how long it took the agent to begin. Its first output ends the wait sooner.
         """
         took = saved - (stream.stamp or 0.0)
-        over = (stream.started_at or 0.0) + took + max(_LEAST_OPENING, 2 * took)
+        over = (stream.started_at or 0.0) + took + max(_LEAST_OPENING, _OPENING * took)
         await asyncio.sleep(over - self._ownership.clock())
 
     async def _saved_at(self, session_id: str, caller: RawHeaders) -> float | None:
@@ -98,9 +125,3 @@ class Listening:
             answer = await self._backend.ask_session(session_id, caller)
         session = read_session(answer.status, answer.body)
         return session.updated_at if session else None
-
-
-def _may_be_deaf(stream: StreamRecord, now: float) -> bool:
-    if stream.started_at is None or stream.took is None or stream.spoke_at is not None:
-        return False
-    return now < stream.started_at + _LONGEST

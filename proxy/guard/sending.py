@@ -17,7 +17,7 @@ from proxy.guard.backend import Backend
 from proxy.guard.evidence import Evidence
 from proxy.guard.label import Judged
 from proxy.guard.limits import Live
-from proxy.guard.listening import Listening
+from proxy.guard.listening import Listening, Ready
 from proxy.guard.ownership import Ownership
 from proxy.guard.relays import Relays
 from proxy.guard.reporting import Report, failing_open
@@ -116,11 +116,13 @@ class Sending:
         return await asyncio.shield(sent.answer)
 
     async def _forward(self, head: RequestHead, stream_id: str, cancel_id: str) -> Judged | None:
+        ready = Ready.UNKNOWN
         with failing_open(self._report, "waiting for a turn to listen", stream=stream_id, cancel=cancel_id):
-            if not await self._listening.until(stream_id, head.headers):
-                await self._failed(stream_id, cancel_id)
-                return None
-        with self._stopping.keeping(cancel_id, head):
+            ready = await self._listening.until(stream_id, head.headers)
+        if ready is Ready.ENDED:
+            await self._failed(stream_id, cancel_id)
+            return None
+        with self._stopping.keeping(cancel_id, head, is_heard=ready is Ready.LISTENS):
             answer, said = await self._ask_with_patience(head, stream_id, cancel_id)
             forwarded = Judged(answer, "forwarded", cancel_id=cancel_id)
             with failing_open(self._report, "learning from a cancel's answer", stream=stream_id, cancel=cancel_id):

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from proxy.core.records import Ending, StreamRecord
-from proxy.core.steers import Steer
 from proxy.core.verdicts import judge_steer
 from proxy.guard.backend import Backend
 from proxy.guard.label import Judged
@@ -27,8 +26,6 @@ class _Asked:
 
     said: Steering
     stream: StreamRecord | None
-    tools: int
-    """How many of the turn's tools had been seen to end when it was sent."""
 
 
 class SteerGuard:
@@ -81,8 +78,7 @@ class SteerGuard:
         said = read_steering(body)
         if said is None:
             return None
-        owner = (await self._ownership.session(said.session_id)).owner
-        return _Asked(said, owner, self._steers.tools(owner.stream_id) if owner else 0)
+        return _Asked(said, (await self._ownership.session(said.session_id)).owner)
 
     async def _refuse(self, head: RequestHead, said: Steering, reason: Ending) -> Judged:
         """Hermes might take the text, and lose it with the turn: it is asked only whether it knows the caller (P9)."""
@@ -101,16 +97,11 @@ class SteerGuard:
         accepted = answers.read_steer(answer.status, answer.body)
         if accepted is None or asked is None:
             return Judged(answer)
-        owner = asked.stream.stream_id if asked.stream else None
-        stream_id = accepted.stream_id or owner
+        stream_id = accepted.stream_id or (asked.stream.stream_id if asked.stream else None)
         if stream_id is None:
             self._report("steer_unremembered", stream=None, length=len(asked.said.text))
             return Judged(answer)
-        stream = await self._ownership.stream(stream_id)
-        tools = asked.tools if stream_id == owner else self._steers.tools(stream_id)
-        if self._steers.tools(stream_id) > tools:
-            return Judged(answer)  # a tool has ended meanwhile, and took it along
-        if reason := judge_steer(stream):
+        if reason := judge_steer(await self._ownership.stream(stream_id)):
             return self._refused(answer, asked.said, reason)
-        self._steers.remember(stream_id, Steer(asked.said.session_id, asked.said.text, tools))
+        self._steers.remember(stream_id, asked.said.session_id, asked.said.text)
         return Judged(answer)

@@ -29,20 +29,15 @@ class Steers:
         self._report = report
         self._turns: dict[str, _Turn] = {}
 
-    def tools(self, stream_id: str) -> int:
-        """How many tools of that turn have been seen to end."""
-        turn = self._turns.get(stream_id)
-        return turn.steered.tools if turn else 0
-
-    def remember(self, stream_id: str, steer: Steer) -> None:
-        """The backend accepted `steer`, and it may be lost."""
-        turn, length = self._turns.get(stream_id) or _Turn(), len(steer.text)
+    def remember(self, stream_id: str, session_id: str, text: str) -> None:
+        """The backend has accepted `text` for that turn, and it may be lost."""
+        turn, length = self._turns.get(stream_id) or _Turn(), len(text)
         fits = length <= MOST and turn.size + length <= MOST_OF_A_TURN and self.size + length <= MOST_OF_ALL
         if not fits:
             self._report("steer_unremembered", stream=stream_id, length=length)
             return
         self._turns[stream_id] = turn
-        turn.steered.remember(steer)
+        turn.steered.remember(session_id, text)
         self._report("steer_accepted", stream=stream_id, length=length)
         self._let_expire(stream_id, turn)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from proxy.core.effects import PursueStop
 from proxy.core.observations import CancelRepeated, RelaysEnded, SlotSeen, StopTimedOut
@@ -47,6 +48,17 @@ GRACE = 0.3
 """Seconds that a worker is given where nothing tells of it; three times what unwinding was seen to take."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A cancel to repeat, if it was kept, and whether its agent was known to listen when it was sent."""
+
+    head: RequestHead | None = None
+    is_heard: bool = False
+
+
+_NOTHING_KEPT = _Kept()
+
+
 class Stopping:
     """Follows accepted cancels: repeats each while its worker is there, and says when that was seen gone.
 
@@ -82,30 +94,41 @@ class Stopping:
         self._tasks = tasks
         self._live = live
         self._report = report
-        self._heads: dict[str, RequestHead] = {}
+        self._kept: dict[str, _Kept] = {}
         self._due: dict[str, float] = {}
         self._unwound: deque[float] = deque(maxlen=_REMEMBERED)
         self._room = asyncio.Semaphore(_MOST)
         self._next = 0.0
 
     @contextmanager
-    def keeping(self, cancel_id: str, head: RequestHead) -> Iterator[None]:
-        """Keeps a cancel as its caller sent it, credentials included, while it may be accepted and so pursued."""
-        self._heads[cancel_id] = head
+    def keeping(self, cancel_id: str, head: RequestHead, *, is_heard: bool) -> Iterator[None]:
+        """Keeps a cancel as its caller sent it, credentials included, while it may be accepted and so pursued.
+
+        `is_heard`: the turn's agent was known to listen before it was sent.
+        """
+        self._kept[cancel_id] = _Kept(head, is_heard=is_heard)
         try:
             yield
         finally:
-            self._heads.pop(cancel_id, None)
+            self._kept.pop(cancel_id, None)
 
     def pursue(self, effect: PursueStop) -> None:
         """Carries out the effect."""
-        head = self._heads.pop(effect.cancel.cancel_id, None)
+        kept = self._kept.pop(effect.cancel.cancel_id, _NOTHING_KEPT)
         self._due[effect.stream_id] = self._ownership.clock() + self._patience
-        self._tasks.spawn(self._follow(effect.stream_id, effect.cancel, head), f"stopping {effect.cancel.cancel_id}")
+        self._tasks.spawn(self._follow(effect.stream_id, effect.cancel, kept), f"stopping {effect.cancel.cancel_id}")
 
     def is_due(self, stream_id: str) -> bool:
         """Whether the worker of that stream has had its time to unwind, so that a further cancel makes sense (F23)."""
         return self._ownership.clock() >= self._due.get(stream_id, 0.0)
+
+    async def until_due(self, stream_id: str) -> None:
+        """Waits until then, or until its worker is gone."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._due.get(stream_id, 0.0)):
+                record = await self._ownership.session(await self._ownership.locate(stream_id))
+                while (stream := record.stream(stream_id)) and _is_settling(stream) and not _is_free(stream):
+                    record = await self._ownership.changed(record)
 
     async def said(self, stream_id: str, *, cancelled: bool | None) -> None:
         """Learns from the answer to a cancel of a stream that is being cancelled already."""
@@ -115,13 +138,13 @@ class Stopping:
         elif cancelled is False and self._health.repeats:
             await self._see(stream_id, Slot.FREE, SlotFreedBy.CANCEL)
 
-    async def _follow(self, stream_id: str, cancel: Cancel, head: RequestHead | None) -> None:
+    async def _follow(self, stream_id: str, cancel: Cancel, kept: _Kept) -> None:
         work_for_nobody()  # it outlasts the cancel whose answer had it begin
         deadline = self._ownership.clock() + self._live.now.stop_timeout
         with failing_open(self._report, "stopping a turn", stream=stream_id), suppress(TimeoutError):
             async with asyncio.timeout_at(deadline), asyncio.TaskGroup() as group:
                 group.create_task(self._await_relays(stream_id))
-                group.create_task(self._stop_worker(stream_id, cancel, head))
+                group.create_task(self._stop_worker(stream_id, cancel, kept))
             # What is left is the answer, which may still be on its way.
             await asyncio.sleep(self._live.now.answer_timeout)
         self._due.pop(stream_id, None)
@@ -133,16 +156,16 @@ class Stopping:
         await self._relays.ended(stream_id)
         await self._ownership.observe(RelaysEnded(self._ownership.clock(), stream_id))
 
-    async def _stop_worker(self, stream_id: str, cancel: Cancel, head: RequestHead | None) -> None:
+    async def _stop_worker(self, stream_id: str, cancel: Cancel, kept: _Kept) -> None:
         began = self._ownership.clock()
         pause, patience = _LOOK_PAUSE, self._patience
         while (stream := await self._is_pursued(stream_id, cancel)) and not _is_free(stream):
             refused = None
-            if head is not None and self.is_due(stream_id):
-                refused = await self._repeat(stream_id, head)
+            if kept.head is not None and self.is_due(stream_id):
+                refused = await self._repeat(stream_id, kept.head)
                 patience *= _GROWTH
                 self._due[stream_id] = self._ownership.clock() + patience
-            await self._look(stream, began, refused=refused is False)
+            await self._look(stream, began, refused=refused is False, is_heard=kept.is_heard)
             await asyncio.sleep(pause)
             if self._ownership.clock() >= began + _LOOK_DENSELY_FOR:
                 pause = min(_GROWTH * pause, _LONGEST_PAUSE)
@@ -156,7 +179,7 @@ class Stopping:
     async def _is_pursued(self, stream_id: str, cancel: Cancel) -> StreamRecord | None:
         """The stream, while it is this cancel that it settles from."""
         stream = await self._ownership.stream(stream_id)
-        if stream is None or stream.state is not StreamState.SETTLING or stream.cancel is None:
+        if stream is None or not _is_settling(stream) or stream.cancel is None:
             return None
         return stream if stream.cancel.cancel_id == cancel.cancel_id else None
 
@@ -167,10 +190,13 @@ class Stopping:
         session_id = await self._ownership.locate(stream_id)
         async with self._room, self._apart.turn(session_id, self._ownership.clock() + _ANSWERED_WITHIN) as is_apart:
             await self._keep_the_rate()
-            if not is_apart or not await self._is_settling(stream_id):
+            stream = await self._ownership.stream(stream_id)
+            if not is_apart or stream is None or not _is_settling(stream):
                 return None
+            asked = self._ownership.clock()
             cancelled = await self._ask(head)
-        self._report("cancel_repeated", stream=stream_id, cancelled=cancelled)
+        took = round(self._ownership.clock() - asked, 6)
+        self._report("cancel_repeated", stream=stream_id, cancelled=cancelled, took=took)
         await self.said(stream_id, cancelled=cancelled)
         return cancelled
 
@@ -178,10 +204,6 @@ class Stopping:
         now = self._ownership.clock()
         self._next = max(self._next + _SPACING, now)
         await asyncio.sleep(self._next - now)
-
-    async def _is_settling(self, stream_id: str) -> bool:
-        stream = await self._ownership.stream(stream_id)
-        return stream is not None and stream.state is StreamState.SETTLING
 
     async def _ask(self, head: RequestHead) -> bool | None:
         try:
@@ -191,8 +213,11 @@ class Stopping:
             return None
         return answers.read_cancel(answer.status, answer.body)
 
-    async def _look(self, stream: StreamRecord, began: float, *, refused: bool) -> None:
-        """Looks for the worker in `/health`, after a cancel of it that was perhaps `refused`."""
+    async def _look(self, stream: StreamRecord, began: float, *, refused: bool, is_heard: bool) -> None:
+        """Looks for the worker in `/health`, after a cancel of it that was perhaps `refused`.
+
+        Of a worker that did not hear its cancel, the mark may be missing, or be taken away again (F15).
+        """
         runs = await self._health.reading()
         now = self._ownership.clock()
         if runs is None:
@@ -202,13 +227,17 @@ class Stopping:
         if refused and runs.includes(stream.stream_id):
             self._health.repeats = False
         turn = Turn(stream.stream_id, stream.stamp, now - (stream.started_at or now))
-        slot = runs.slot(turn, marked=self._health.marks)
+        slot = runs.slot(turn, marked=self._health.marks and is_heard)
         if slot is Slot.FREE and stream.cancel is not None and not stream.cancel.repeats:
             self._unwound.append(now - began)
         await self._see(stream.stream_id, slot, SlotFreedBy.HEALTH)
 
     async def _see(self, stream_id: str, slot: Slot, by: SlotFreedBy) -> None:
         await self._ownership.observe(SlotSeen(self._ownership.clock(), stream_id, slot, by))
+
+
+def _is_settling(stream: StreamRecord) -> bool:
+    return stream.state is StreamState.SETTLING
 
 
 def _is_free(stream: StreamRecord) -> bool:

@@ -129,6 +129,28 @@ class Runs:
         return Slot.FENCED if all(run.is_gateway for run in mine) else Slot.BUSY
 
 
+def read_unstopped(status: int, body: bytes) -> tuple[float, ...]:
+    """For how many seconds each run that was cancelled has gone on since, from `/health`.
+
+    Where a run does not say when it was cancelled, it counts from its beginning.
+    """
+    runs = read_object(body).get("runs") if status == _OK else None
+    marked = [run for run in runs if isinstance(run, dict) and _is_marked(run)] if isinstance(runs, list) else []
+    return tuple(age for run in marked if (age := _since_cancel(run)) is not None)
+
+
+def _is_marked(run: dict[str, Any]) -> bool:
+    """A run's phase says `finalizing` for any turn, and so proves no cancel."""
+    return run.get("phase") == "cancelling" or number(run, "cancelled_at") is not None
+
+
+def _since_cancel(run: dict[str, Any]) -> float | None:
+    age, began, cancelled = (number(run, name) for name in ("age_seconds", "started_at", "cancelled_at"))
+    if age is None or began is None or cancelled is None:
+        return age
+    return age - (cancelled - began)
+
+
 def read_runs(status: int, body: bytes) -> Runs | None:
     """The running workers, from `/health`."""
     runs = read_object(body).get("runs") if status == _OK else None

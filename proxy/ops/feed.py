@@ -17,7 +17,7 @@ BACKLOG = 256
 _LONGEST = 200
 """Characters of a text that are told; a path may be longer."""
 
-_UNTOLD = frozenset({"observed", "relay_wrote"})
+_UNTOLD = frozenset({"observed", "relay_wrote", "workers_listed", "workers_unknown"})
 """Reports that come many times a second, and that nobody could follow."""
 
 

@@ -65,12 +65,16 @@ _QUIET = frozenset(
         "browser_left",
         "cancel_confirmed",
         "cancel_judged",
+        "cancel_repeated",
+        "cancel_said",
         "internal_error",  # logged with its traceback where it happened
         "observed",
         "relay_wrote",
         "reload_refused",  # logged as an error where it happened
         "start_received",
         "upstream_closed",
+        "workers_listed",
+        "workers_unknown",
     }
 )
 """Reports that are the trace's business; the log tells what became of them."""

@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 
 Fields = Mapping[str, object]
 
-_SETTLING = (0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0)
+_SETTLING = (0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _ADDED = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _REQUEST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
@@ -71,6 +71,7 @@ class Metrics:
             "cancel_answered": self._cancel_answered,
             "cancel_failed": lambda _: self._cancels.labels("failed", "none").inc(),
             "cancel_unguarded": lambda _: self._cancels.labels("unguarded", "none").inc(),
+            "cancel_repeated": self._cancel_repeated,
             "cancel_settled": self._cancel_settled,
             "start_held": lambda fields: self._waiting.add(fields.get("start")),
             "start_conflict_spurious": self._conflict_spurious,
@@ -111,6 +112,7 @@ class Metrics:
             "cancels": _by_first_label(self._cancels),
             "settled": int(_value(self._settle, "_count")),
             "unsettled": _by_first_label(self._unsettled),
+            "repeats": _by_first_label(self._repeats),
             "starts": _by_first_label(self._starts),
             "starts_waiting": len(self._waiting),
             "holds_expired": int(_value(self._holds_expired, "_total")),
@@ -126,6 +128,7 @@ class Metrics:
             return Counter(f"stream_guard_{name}", text, labels, registry=self._registry)
 
         self._cancels = counter("cancels", "Cancels by verdict, and why nothing was stopped.", "verdict", "reason")
+        self._repeats = counter("cancel_repeats", "Cancels sent once more, by what Hermes said (P11).", "cancelled")
         self._unsettled = counter("cancels_unsettled", "Cancels given up, by the first step missing.", "missing")
         self._starts = counter("starts", "Starts answered, by whether they were held before.", "verdict")
         self._holds_expired = counter("start_holds_expired", "Starts that went on unsettled (P7).")
@@ -143,6 +146,7 @@ class Metrics:
             return Histogram(f"stream_guard_{name}", text, labels, buckets=buckets, registry=self._registry)
 
         self._settle = histogram("cancel_settle_seconds", "From a cancel's request until it had settled.", _SETTLING)
+        self._gone = histogram("worker_gone_seconds", "From a cancel's request until its worker was gone.", _SETTLING)
         self._hold = histogram("start_hold_seconds", "For which a held start was kept from the backend.", _SETTLING)
         self._request = histogram("request_seconds", "From a request to its end; no streams.", _REQUEST, "call")
         self._added = histogram("added_latency_seconds", "The same, less the wait for the backend.", _ADDED, "call")
@@ -166,8 +170,14 @@ class Metrics:
         verdict, reason = fields.get("verdict"), fields.get("reason")
         self._cancels.labels(verdict or "passed", reason or "none").inc()
 
+    def _cancel_repeated(self, fields: Fields) -> None:
+        cancelled = fields.get("cancelled")
+        self._repeats.labels("none" if cancelled is None else str(cancelled).lower()).inc()
+
     def _cancel_settled(self, fields: Fields) -> None:
-        took, missing = _seconds(fields, "took"), fields.get("missing")
+        took, missing, gone = _seconds(fields, "took"), fields.get("missing"), _seconds(fields, "slot_free")
+        if gone is not None:
+            self._gone.observe(gone)
         if took is not None:
             self._settle.observe(took)
         elif isinstance(missing, list):

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from proxy.core.records import Cancel, Ending, SlotFreedBy
+from proxy.core.records import Cancel, Ending, Slot, SlotFreedBy
 
 KEPT = 1000
 """Receipts kept; the oldest go first (P7: every buffer has a size)."""
@@ -22,7 +22,10 @@ class Receipt:
         terminal_seen: When every relay had been given its ending.
         answered: When the browser was answered.
         slot_free: When the worker's slot was known to be free.
-        slot_freed_by: What told so: `/health`, or the next start that was accepted (F3).
+        slot_freed_by: What told so: the cancel, repeated, found no worker (F14); `/health` did not list it (F3); or the
+            backend was started anew.
+        slot: What was last known of the worker's slot: `busy`, `fenced` if nothing tells of it, or `free`.
+        repeats: How often the cancel was sent again, since the worker might still be there (P11).
         missing: What had not happened so far, or when the wait for it ended; empty if it settled.
     """
 
@@ -35,6 +38,8 @@ class Receipt:
     answered: float | None
     slot_free: float | None
     slot_freed_by: SlotFreedBy | None
+    slot: Slot
+    repeats: int
     missing: tuple[str, ...]
 
     @classmethod
@@ -54,6 +59,8 @@ class Receipt:
             answered=after(cancel.answered_at),
             slot_free=after(cancel.slot_free_at),
             slot_freed_by=cancel.slot_freed_by,
+            slot=cancel.slot,
+            repeats=cancel.repeats,
             missing=cancel.missing,
         )
 
@@ -76,10 +83,11 @@ class Receipt:
     def fields(self) -> dict[str, object]:
         """For a report: JSON values, with what is not known left out."""
         freed_by = self.slot_freed_by.value if self.slot_freed_by else None
-        known = {"slot_freed_by": freed_by, "took": self.took}
+        slot = self.slot.value if self.slot is not Slot.FREE else None
+        known = {"slot": slot, "slot_freed_by": freed_by, "took": self.took}
         about = {"cancel": self.cancel_id, "stream": self.stream_id, "ending": self.ending}
         told = {name: value for name, value in known.items() if value is not None}
-        return {**about, **self.steps, **told, "missing": list(self.missing)}
+        return {**about, **self.steps, **told, "repeats": self.repeats, "missing": list(self.missing)}
 
 
 class Receipts:

@@ -9,7 +9,7 @@ KEPT = 1000
 """Stops kept; the oldest go first (P7: every buffer has a size)."""
 
 _OWN = frozenset({"forward", "stale"})
-"""Verdicts that give a cancel an answer of its own; all others share the answer of one before."""
+"""Verdicts that make a cancel a Stop of its own; all others press the one before once more."""
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class Stop:
         cancel_id: As in the answer's `Stream-Guard` field.
         stream_id: What was to be stopped.
         at: When it was asked for, in seconds of the clock.
-        presses: How many requests were given its answer.
+        presses: How many requests asked for it, as long as its worker was not seen gone.
         verdict: As answered; None before that, or if what the backend said was passed on without one; "unguarded" if it
             was after a mistake of the guard's.
         reason: Why nothing was stopped, if nothing was.
@@ -97,5 +97,9 @@ class Stops:
         if stop := self._stops.get(cancel_id):
             stop.verdict, stop.reason = said["verdict"], said["reason"]
             stop.status, stop.cancelled = said["status"], said["cancelled"]
-        elif isinstance(first, str) and (shared := self._stops.get(first)):
-            shared.presses += 1
+        elif isinstance(first, str) and (pressed := self._stops.get(first) or self._latest_of(said["stream"])):
+            pressed.presses += 1
+
+    def _latest_of(self, stream_id: object) -> Stop | None:
+        """The one that another caller's Stop of the same stream presses once more (P11)."""
+        return next((stop for stop in self.latest() if stop.stream_id == stream_id), None)

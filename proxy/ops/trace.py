@@ -1,4 +1,4 @@
-"""The trace: one JSON line for each thing that matters to the promises P1-P10; `proxy.ops.verify` reads it."""
+"""The trace: one JSON line for each thing that matters to the promises P1-P11; `proxy.ops.verify` reads it."""
 
 import json
 import logging

@@ -179,7 +179,7 @@ async def test_a_stop_leaves_its_receipt(guard: Guard, open_status: OpenStatus) 
     await expect(stop).to_have_attribute("data-outcome", "settled")
     await expect(stop.locator(".badge")).to_have_text(re.compile(r"settled in \d"))
     await expect(stop.locator('[data-state="done"]')).to_have_count(5)
-    await expect(stop).to_contain_text("Pressed 3 times, sent once.")
+    await expect(stop).to_contain_text(re.compile(r"Its worker was gone after \d+ ms\. Pressed 3 times\."))
     await expect(page.row(stream_id)).to_have_count(0)
     await expect(page.concerns).to_have_text([WELL])
     receipt = (await guarded.ask(f"/api/cancels/{cancel_id}"))["receipt"]
@@ -204,8 +204,9 @@ async def test_a_stop_that_came_too_late_says_why(guard: Guard, open_status: Ope
 async def test_a_stop_that_does_not_work_is_told_while_it_does_not(
     backend: Backend, guard: Guard, open_status: OpenStatus
 ) -> None:
-    """What is missing, the next turn that waits for it, and in the end that it was given up."""
-    guarded = await guard(ownership=OwnershipSettings(settle_timeout=4, answer_timeout=0.1, cancel_grace=0))
+    """What is missing, the next turn that waits for it, and in the end that Hermes did not stop."""
+    ownership = OwnershipSettings(settle_timeout=3, stop_timeout=4, answer_timeout=0.1)
+    guarded = await guard(ownership=ownership)
     page = await open_status(guarded)
     backend.faults = STUCK
     session_id, stream_id, _ = await guarded.browser.turn("n=400 d=0.02 tag=A")
@@ -223,13 +224,38 @@ async def test_a_stop_that_does_not_work_is_told_while_it_does_not(
             "1 next turn waits until the stopped one has settled.",
         ]
     )
+    await expect(stop).to_contain_text("Sent to Hermes again, ")
     await expect(stop).to_have_attribute("data-outcome", "unsettled")
+    await expect(stop.locator(".badge")).to_have_text("did not stop")
     await expect(stop.locator('[data-step="slot_free"]')).to_have_attribute("data-state", "missing")
-    await expect(page.concerns.first).to_contain_text("1 Stop of the last minutes never settled")
+    await expect(stop).to_contain_text(
+        "Hermes did not stop: Hermes' worker has not been seen to end. Sent to Hermes again"
+    )
+    await expect(page.concerns.first).to_contain_text(
+        "Hermes did not stop 1 turn of the last minutes: its worker was never seen to end."
+    )
     await expect(page.tab.locator("#charts .never")).to_have_count(1)
     await expect(page.tab.locator("#orphans [data-cause=cancelled] td").last).to_have_text("1")
     backend.faults = Faults()
     await start
+
+
+async def test_a_further_stop_of_a_turn_that_did_not_stop_takes_its_place(
+    backend: Backend, guard: Guard, open_status: OpenStatus
+) -> None:
+    ownership = OwnershipSettings(settle_timeout=1, stop_timeout=1, answer_timeout=0.1)
+    guarded = await guard(ownership=ownership)
+    page = await open_status(guarded)
+    backend.faults = Faults(hang=True)
+    _, stream_id, _ = await guarded.browser.turn("n=400 d=0.02 tag=A")
+    await guarded.browser.cancel(stream_id)
+    await expect(page.concerns.first).to_contain_text("Hermes did not stop 1 turn")
+
+    backend.faults = Faults()
+    again = await guarded.browser.cancel(stream_id)
+
+    assert again.json["cancelled"] is True or again.guard["verdict"] == "stale"
+    await expect(page.concerns).to_have_text([WELL])
 
 
 async def without(backend: Backend, page: StatusPage, meanwhile: Callable[[], Awaitable[None]]) -> None:

@@ -201,7 +201,7 @@ async def becomes(condition: Callable[[], object], within: float) -> float:
 
 @pytest.mark.timeout(120 + 4 * SECONDS)
 async def test_a_storm_passes_and_leaves_nothing(weather: Weather, traced: None, measure: Measure) -> None:
-    """P1 to P10 in faults of every kind on both sides; then no task, socket, slot or relay is left, and Stop works."""
+    """P1 to P11 in faults of every kind on both sides; then no task, socket, slot or relay is left, and Stop works."""
     lab = weather.lab
     weather.sessions = [await lab.direct.new_session() for _ in range(BROWSERS)]
     faults = weather.before.choose

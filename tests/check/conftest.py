@@ -47,11 +47,11 @@ HERMES: dict[str, bytes] = {
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Starts a Hermes with some of its answers replaced: an empty one hangs up, and None never comes."""
+    """Starts a Hermes with some of its answers replaced: an empty one hangs up, None never comes, a list in turn."""
     async with AsyncExitStack() as stack:
         running: set[asyncio.Task[None]] = set()
 
-        async def start(answers: dict[str, bytes | None] | None = None) -> str:
+        async def start(answers: dict[str, bytes | list[bytes] | None] | None = None) -> str:
             told = {**HERMES, **(answers or {})}
 
             async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,6 +62,8 @@ async def serve() -> AsyncIterator[Serve]:
                     while True:
                         method, target = (await reader.readuntil(b"\r\n\r\n")).decode().split()[:2]
                         whole = told.get(f"{method} {target.partition('?')[0]}", http(404))
+                        if isinstance(whole, list):
+                            whole = whole.pop(0)
                         if whole is None:
                             await asyncio.Event().wait()
                         writer.write(whole or b"")

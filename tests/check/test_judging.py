@@ -147,6 +147,23 @@ def test_whoever_is_in_between_is_named(server: str, via: str, named: str) -> No
     assert named in finding.what
 
 
+@pytest.mark.parametrize(
+    ("unstopped", "said"),
+    [
+        ((), None),
+        ((29.0, 0.2), None),
+        ((31.4,), "a run that was cancelled 31 s ago"),
+        ((31.0, 2.0, 95.0), "2 runs that were cancelled 95 s ago"),
+    ],
+)
+def test_what_was_stopped_has_stopped_after_a_while(unstopped: tuple[float, ...], said: str | None) -> None:
+    """P11."""
+    findings = found(replace(GOOD, unstopped=unstopped))
+    assert [(code, said in one.what) for code, one in findings.items()] == (  # type: ignore[operator]
+        [("stop_not_taken", True)] if said else []
+    )
+
+
 @pytest.mark.parametrize(("skew", "said"), [(60.4, "60 s ahead of"), (-7.0, "7 s behind"), (4.9, None), (None, None)])
 def test_clocks_that_differ(skew: float | None, said: str | None) -> None:
     findings = found(replace(GOOD, skew=skew))
@@ -171,6 +188,7 @@ def test_every_finding_is_three_sentences_for_people() -> None:
         streaming=Streaming(None, "gzip"),
         via="a",
         skew=60,
+        unstopped=(60.0,),
         peer="203.0.113.1",
         release=Span(first=(1, 0, 0)),
     )

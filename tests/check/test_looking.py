@@ -249,3 +249,18 @@ async def test_a_glance_takes_one_question(serve: Serve) -> None:
 async def test_a_glance_at_nothing() -> None:
     evidence = await look_briefly(UpstreamSettings(url="unix:///none.sock"))
     assert (evidence.said, evidence.unreachable) == (None, Unreachable.NOT_THERE)
+
+
+def listing(*runs: dict[str, object]) -> bytes:
+    return said(runs=runs, uptime_seconds=1, server_started_at=1)
+
+
+CANCELLED: dict[str, object] = {"started_at": 100.0, "cancelled_at": 110.0, "age_seconds": 60.0, "phase": "running"}
+
+
+async def test_a_run_that_was_cancelled_is_looked_at_twice(serve: Serve) -> None:
+    """A worker that has heard its Stop is gone the second time."""
+    stays = [listing(CANCELLED, {"phase": "running", "age_seconds": 60.0}), listing({**CANCELLED, "age_seconds": 61.0})]
+    assert (await seen(await serve({"GET /health": stays}))).unstopped == (51.0,)
+    assert (await seen(await serve({"GET /health": [listing(CANCELLED), listing()]}))).unstopped == ()
+    assert (await seen(await serve({"GET /health": [listing(CANCELLED), b""]}))).unstopped == ()

@@ -81,6 +81,8 @@ def test_scripts_get_all_of_it() -> None:
         "F1": "perhaps",
         "F2": "perhaps",
         "F7": "no",
+        "F14": "no",
+        "F15": "no",
     }
     assert set(facts[0]) == {"fact", "applies", "hermes", "proxy"}
 

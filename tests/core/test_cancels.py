@@ -27,7 +27,7 @@ proves_nothing = pytest.mark.parametrize("answer", ["refuses", "fails"])
 
 def test_a_sent_cancel_is_remembered_with_its_sender(story: Story) -> None:
     story.starts("x").cancels("x")
-    assert story.stream("x") == StreamRecord("x", CANCEL_SENT, since=2, sent=(SENT,), started_at=1)
+    assert story.stream("x") == StreamRecord("x", CANCEL_SENT, since=1, sent=(SENT,), started_at=1)
     assert story.owner == "x"
     assert story.effects == ()
 
@@ -201,6 +201,17 @@ def test_an_answer_that_comes_when_all_is_settled_changes_nothing(story: Story, 
     assert story.effects == ()
 
 
+@pytest.mark.parametrize("over_by", ["accepts", "times out", "runs again"])
+def test_a_cancel_is_overdue_whatever_became_of_its_stream(story: Story, over_by: str) -> None:
+    """Else the same caller's next Stop would wait for it once the stream may be cancelled again."""
+    two_on_their_way(story).accepts("x", "c-1")
+    if over_by != "accepts":
+        story.times_out("x")
+    if over_by == "runs again":
+        story.status("x", active=True)
+    assert [cancel.overdue for cancel in story.waits_in_vain("x", "c-2").stream("x").sent] == [True]
+
+
 @pytest.mark.parametrize("answer", ["accepts", *UNACCEPTED])
 def test_an_answer_to_a_cancel_that_nobody_remembers_changes_nothing(story: Story, answer: str) -> None:
     before = story.reaches("x", RUNNING).record
@@ -255,6 +266,13 @@ def test_a_fenced_slot_is_not_yet_free(story: Story) -> None:
 def test_a_fenced_slot_may_turn_out_to_be_busy(story: Story) -> None:
     story.reaches("x", SETTLING).slot("x", Slot.FENCED).slot("x", Slot.BUSY)
     assert story.cancel_of("x").slot is Slot.BUSY
+
+
+@pytest.mark.parametrize("slot", [Slot.BUSY, Slot.FENCED, Slot.FREE])
+def test_a_worker_that_was_seen_gone_does_not_come_back(story: Story, slot: Slot) -> None:
+    """P11: an older question may be answered later."""
+    before = story.reaches("x", SETTLING).slot("x", Slot.FREE).record
+    assert story.slot("x", slot).record == before
 
 
 def test_a_terminal_event_while_settling_is_noted(story: Story) -> None:
@@ -317,6 +335,32 @@ def test_a_refusal_may_prove_at_last_that_the_worker_is_gone(story: Story) -> No
     assert not story.stream("x").may_have_worker
 
 
+def test_a_refusal_proves_it_of_a_stream_that_was_cancelled_elsewhere(story: Story) -> None:
+    """P1: its cancel was told by an event alone, and one refusal is enough."""
+    story.starts("x").ends("x", Ending.CANCELLED).cancels("x").refuses("x", gone=True)
+    assert story.states == {"x": ENDED}
+    assert not story.stream("x").may_have_worker
+
+
+def test_a_worker_that_was_proven_gone_stays_so_when_its_end_becomes_known(story: Story) -> None:
+    story.starts("x").cancels("x").refuses("x", gone=True).status("x", active=False, ending=Ending.CANCELLED)
+    assert story.stream("x").ending is Ending.CANCELLED
+    assert not story.stream("x").may_have_worker
+
+
+def test_an_accepted_cancel_shows_that_a_worker_is_there_whatever_was_believed(story: Story) -> None:
+    """P11."""
+    story.starts("x").ends("x", Ending.CANCELLED).cancels("x").restarts().accepts("x").times_out("x")
+    assert story.stream("x").may_have_worker
+
+
+@pytest.mark.parametrize("ending", [Ending.FINISHED, Ending.FAILED])
+def test_a_worker_that_was_not_seen_gone_may_tell_its_own_end(story: Story, ending: Ending) -> None:
+    story.reaches("x", SETTLING).times_out("x").status("x", active=False, ending=ending)
+    assert story.stream("x").ending is Ending.CANCELLED
+    assert not story.stream("x").may_have_worker
+
+
 def test_the_next_turn_neither_ends_nor_frees_what_was_not_seen_gone(story: Story) -> None:
     story.reaches("x", SETTLING).times_out("x").starts("y")
     assert story.stream("x").may_have_worker
@@ -375,12 +419,11 @@ def test_a_terminal_event_before_the_next_turn_is_not_superseded(story: Story) -
     assert story.cancel_of("x").overtaken_by is Ending.FINISHED
 
 
-def test_the_next_turn_shows_that_the_slot_is_free(story: Story) -> None:
-    """F2, F3: the backend takes no next turn while the slot is taken."""
+def test_the_next_turn_does_not_show_that_the_worker_is_gone(story: Story) -> None:
+    """P11: a backend may take it beside the cancelled worker (F1)."""
     story.reaches("x", SETTLING).tells_every_relay("x").answers("x").slot("x", Slot.FENCED).starts("y")
-    assert story.cancel_of("x").missing == ()
-    assert story.cancel_of("x").slot_freed_by is SlotFreedBy.NEXT_START
-    assert story.cancel_of("x").slot_free_at == story.now
+    assert story.cancel_of("x").missing == ("slot_free",)
+    assert story.stream("x").may_have_worker
     assert story.stream("x").ending is Ending.CANCELLED
     assert story.effects == (EndRelays("x"), Settled("x", story.cancel_of("x"), Ending.CANCELLED))
 
@@ -388,7 +431,7 @@ def test_the_next_turn_shows_that_the_slot_is_free(story: Story) -> None:
 def test_a_cancel_is_over_at_the_next_turn_whatever_it_misses(story: Story) -> None:
     story.reaches("x", SETTLING).starts("y")
     assert story.states == {"x": ENDED, "y": RUNNING}
-    assert story.cancel_of("x").missing == ("terminal_seen", "answered")
+    assert story.cancel_of("x").missing == ("terminal_seen", "answered", "slot_free")
 
 
 def test_everything_unended_is_superseded_at_once(story: Story) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.core.records import Ending, SessionRecord, StreamRecord, StreamState
+from proxy.core.effects import Settled
+from proxy.core.records import Ending, SessionRecord, Slot, StreamRecord, StreamState
 from proxy.core.verdicts import Forward, Stale, judge_cancel
 
 if TYPE_CHECKING:
@@ -37,6 +38,15 @@ def test_an_adopted_stream_is_superseded_by_a_later_one(story: Story) -> None:
     """P1: else its cancel is forwarded once its successor has ended."""
     story.starts("y").adopts(StreamRecord("x", RUNNING, 0.5, began=0.5)).ends("y")
     assert judge_cancel(story.record, "x", "anybody") == Stale(Ending.SUPERSEDED, proven=False)
+
+
+def test_a_turn_that_began_before_a_cancel_was_accepted_does_not_show_that_its_worker_is_gone(story: Story) -> None:
+    """P11: two records turn out to be one session's, and the later turn began while the cancel was on its way."""
+    streams = story.starts("x").cancels("x").starts("y").accepts("x").record.streams
+    other = type(story)(SessionRecord("t")).adopts(*streams)
+    assert other.states == {"x": SETTLING, "y": RUNNING}
+    assert other.cancel_of("x").slot is Slot.BUSY
+    assert other.stream("x").ending is Ending.SUPERSEDED
 
 
 def test_an_adopted_stream_that_began_later_owns_the_session(story: Story) -> None:
@@ -77,3 +87,18 @@ def test_a_journal_read_while_a_cancel_is_on_its_way_counts(story: Story) -> Non
     """P1: the cancel fails; the end that was seen meanwhile stands."""
     story.starts("x").cancels("x").status("x", active=False, ending=Ending.FINISHED).fails("x")
     assert judge_cancel(story.record, "x", "anybody") == Stale(Ending.FINISHED)
+
+
+@pytest.mark.parametrize("over_by", ["the next turn", "a restart"])
+def test_a_stream_that_runs_again_has_no_cancel_that_could_settle_once_more(story: Story, over_by: str) -> None:
+    """It was overtaken, accepted, and given up; then it speaks, and is over once more."""
+    story.starts("x").cancels("x").starts("y").accepts("x").times_out("x").speaks("x")
+    assert story.stream("x").cancel is None
+    story.starts("z") if over_by == "the next turn" else story.restarts()
+    assert not any(isinstance(effect, Settled) for effect in story.effects)
+
+
+def test_a_stream_whose_further_cancel_fails_has_no_cancel_that_could_settle_once_more(story: Story) -> None:
+    story.starts("x").cancels("x").starts("y").accepts("x").times_out("x").cancels("x", "c-2").speaks("x")
+    assert story.fails("x", "c-2").stream("x").cancel is None
+    assert story.states["x"] is RUNNING

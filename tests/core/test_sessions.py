@@ -31,9 +31,34 @@ def test_a_restart_leaves_an_unanswered_cancel_to_its_answer(story: Story) -> No
     assert story.fails("x").stream("x").ending is Ending.LOST
 
 
+def test_a_restart_loses_a_turn_whose_cancel_was_sent_after_it(story: Story) -> None:
+    """It is noticed late: by what is asked because the cancel was refused."""
+    story.starts("x").cancels("x").restarts(at=1.5)
+    assert story.stream("x").ending is Ending.LOST
+    assert story.refuses("x", gone=True).stream("x").ending is Ending.LOST
+
+
 def test_a_restart_does_not_undo_an_ending_seen_before_it(story: Story) -> None:
     story.starts("x").cancels("x").ends("x").restarts()
     assert story.refuses("x").stream("x").ending is Ending.FINISHED
+
+
+def test_no_worker_that_was_not_seen_gone_outlives_a_restart(story: Story) -> None:
+    """P1: a further cancel of it is stale."""
+    story.reaches("x", SETTLING).times_out("x").restarts()
+    assert story.stream("x").ending is Ending.CANCELLED
+    assert not story.stream("x").may_have_worker
+
+
+def test_nor_one_whose_further_cancel_is_not_answered(story: Story) -> None:
+    story.reaches("x", SETTLING).times_out("x").cancels("x", "c-2").restarts().fails("x", "c-2")
+    assert story.states == {"x": ENDED}
+    assert not story.stream("x").may_have_worker
+
+
+def test_a_lost_turn_whose_cancel_becomes_known_is_gone(story: Story) -> None:
+    story.starts("x").restarts().status("x", active=False, ending=Ending.CANCELLED)
+    assert not story.stream("x").may_have_worker
 
 
 @pytest.mark.parametrize("state", [RUNNING, CANCEL_SENT])
@@ -108,6 +133,17 @@ def test_adopted_streams_are_older_than_the_sessions_own(story: Story) -> None:
 def test_adopting_the_same_streams_again_changes_nothing(story: Story) -> None:
     streams = story.starts("w").ends("w").starts("x").record.streams
     assert story.adopts(*streams).record.streams == streams
+
+
+def test_adopting_nothing_supersedes_nobody_once_more(story: Story) -> None:
+    """F20: one that has spoken since the next turn began runs. A session is named over and over, mostly for nothing."""
+    before = story.starts("x").starts("y").speaks("x").record
+    assert story.adopts().record == before
+    assert story.effects == ()
+
+
+def test_a_session_that_is_returned_to_with_nothing_has_not_moved(story: Story) -> None:
+    assert story.moves_to("t").adopts().record == SessionRecord("s")
 
 
 def test_a_session_that_was_left_can_have_turns_of_its_own_again(story: Story) -> None:

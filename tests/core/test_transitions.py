@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, get_args
 
@@ -119,6 +120,25 @@ def test_a_start_makes_the_stream_the_owner(story: Story) -> None:
 def test_what_a_start_says_of_its_turn_is_remembered(story: Story) -> None:
     story.sees(seen.TurnStarted(1, "x", hosted=True, stamp=1700.5, took=0.25))
     assert story.stream("x") == StreamRecord("x", RUNNING, 1, started_at=1, hosted=True, stamp=1700.5, took=0.25)
+
+
+@pytest.mark.parametrize("state", [RUNNING, CANCEL_SENT, SETTLING])
+def test_a_start_tells_more_of_a_stream_that_was_known_before_it(story: Story, state: StreamState) -> None:
+    """Another tab may have named it first. F20: whether a runner has it matters to the end."""
+    story.conflicts_with("x")
+    if state is not RUNNING:
+        story.cancels("x")
+    if state is SETTLING:
+        story.accepts("x")
+    before = story.stream("x")
+    story.sees(seen.TurnStarted(9, "x", hosted=False, stamp=1700.5, took=0.25))
+    assert story.stream("x") == replace(before, started_at=9, hosted=False, stamp=1700.5, took=0.25)
+    assert story.effects == ()
+
+
+def test_what_a_start_told_first_stands(story: Story) -> None:
+    before = story.sees(seen.TurnStarted(1, "x", hosted=True, stamp=1700.5, took=0.25)).record
+    assert story.sees(seen.TurnStarted(2, "x", hosted=False, stamp=1800.5, took=0.5)).record == before
 
 
 def test_a_runners_turn_begins_beside_the_others(story: Story) -> None:
@@ -277,6 +297,31 @@ def test_a_stream_that_said_how_it_ended_does_not_run_again(story: Story, ending
     assert story.speaks("x").record == before
 
 
+@pytest.mark.parametrize("state", [RUNNING, CANCEL_SENT])
+def test_a_superseded_stream_that_told_its_own_end_does_not_run_again(story: Story, state: StreamState) -> None:
+    """One relay of it may have told its end, and another comes to its last words later."""
+    story.reaches("x", state).starts("y").ends("x")
+    if state is CANCEL_SENT:
+        story.speaks("x").fails("x")
+    assert story.speaks("x").states == {"x": ENDED, "y": RUNNING}
+    assert story.stream("x").ending is Ending.SUPERSEDED
+    assert story.stream("x").is_worker_gone
+
+
+def test_a_superseded_stream_whose_worker_was_seen_gone_does_not_run_again(story: Story) -> None:
+    story.starts("x").cancels("x").starts("y").accepts("x").settles("x").speaks("x")
+    assert story.states == {"x": ENDED, "y": RUNNING}
+
+
+@pytest.mark.parametrize("over_by", ["the next turn", "a restart"])
+def test_a_stream_that_speaks_under_a_cancel_is_not_over(story: Story, over_by: str) -> None:
+    story.starts("x").cancels("x")
+    story.starts("y") if over_by == "the next turn" else story.restarts()
+    story.speaks("x").fails("x")
+    assert story.states["x"] is RUNNING
+    assert not story.stream("x").is_worker_gone
+
+
 # -- status ---------------------------------------------------------------------------------------
 
 
@@ -340,6 +385,40 @@ def test_a_status_asked_for_before_the_end_does_not_undo_it(story: Story, *, act
 def test_a_status_asked_for_before_the_start_does_not_undo_it(story: Story) -> None:
     before = story.starts("x").record
     assert story.status("x", active=False, ending=Ending.FINISHED, asked=0.5).record == before
+
+
+@pytest.mark.parametrize("over_by", ["the next turn", "a restart", "its own end"])
+def test_an_active_stream_is_not_over_though_it_is_being_cancelled(story: Story, over_by: str) -> None:
+    """F6: after `done` it may go on. Else no confirmation could correct the belief, and a Stop would find none."""
+    story.starts("x").cancels("x")
+    match over_by:
+        case "the next turn":
+            story.starts("y")
+        case "a restart":
+            story.restarts()
+        case _:
+            story.ends("x")
+    assert story.status("x", active=True).stream("x").ending is None
+    assert story.stream("x").state is CANCEL_SENT
+    assert not story.stream("x").is_worker_gone
+
+
+def test_an_active_status_asked_for_before_an_end_was_seen_does_not_undo_it(story: Story) -> None:
+    story.starts("x").cancels("x").ends("x").status("x", active=True, asked=2.5)
+    assert story.stream("x").ending is Ending.FINISHED
+
+
+def test_an_active_status_does_not_undo_what_an_event_told_of_the_cancel(story: Story) -> None:
+    """F5: the event may overtake the answer."""
+    story.starts("x").cancels("x").ends("x", Ending.CANCELLED).status("x", active=True)
+    assert story.stream("x").ending is Ending.CANCELLED
+
+
+def test_a_journal_read_while_settling_counts(story: Story) -> None:
+    """P1: it had ended by itself, and its worker is not looked for for ever."""
+    story.reaches("x", SETTLING).status("x", active=False, ending=Ending.FINISHED)
+    assert story.states == {"x": SETTLING}
+    assert story.times_out("x").stream("x").ending is Ending.FINISHED
 
 
 @pytest.mark.parametrize("state", [CANCEL_SENT, SETTLING])

@@ -65,6 +65,34 @@ def test_nobody_waits_for_a_cancel_that_is_overdue(story: Story) -> None:
     assert judge_cancel(story.record, "x", ALICE) == Coalesce("c-2")
 
 
+@pytest.mark.parametrize("ending", [Ending.FINISHED, Ending.FAILED])
+def test_a_stream_that_ended_while_its_cancel_was_on_its_way_is_not_cancelled_by_another(
+    story: Story, ending: Ending
+) -> None:
+    """P1. Whoever sent that cancel waits for its answer."""
+    story.starts("x").cancels("x", "c-1", ALICE).ends("x", ending)
+    assert judge_cancel(story.record, "x", BOB) == Stale(ending)
+    assert judge_cancel(story.record, "x", ALICE) == Coalesce("c-1")
+    assert judge_cancel(story.waits_in_vain("x", "c-1").record, "x", ALICE) == Stale(ending)
+
+
+def test_a_stream_that_was_superseded_while_its_cancel_was_on_its_way_needs_proof(story: Story) -> None:
+    story.starts("x").cancels("x", "c-1", ALICE).starts("y")
+    assert judge_cancel(story.record, "x", BOB) == Stale(Ending.SUPERSEDED, "y", proven=False)
+
+
+def test_a_stream_whose_cancel_is_told_before_its_answer_is_cancelled_by_another(story: Story) -> None:
+    """F5: the event may come before the answer. P11: it does not say that the worker is gone."""
+    story.starts("x").cancels("x", "c-1", ALICE).ends("x", Ending.CANCELLED)
+    assert judge_cancel(story.record, "x", BOB) == Forward()
+
+
+def test_a_restart_proves_nothing_about_a_stream_that_nobody_knows(story: Story) -> None:
+    """P8: transparent when unsure."""
+    story.cancels("x", "c-1", ALICE).restarts()
+    assert judge_cancel(story.record, "x", BOB) == Forward()
+
+
 def test_a_stream_that_settles_is_cancelled_once_more(story: Story) -> None:
     """P11. Whoever's cancel was accepted is given that answer (F4); another caller, the backend's own (P9)."""
     story.starts("x").cancels("x").accepts("x")
@@ -74,7 +102,8 @@ def test_a_stream_that_settles_is_cancelled_once_more(story: Story) -> None:
 
 def test_a_stream_whose_worker_was_seen_gone_settles_all_the_same_until_everybody_knows(story: Story) -> None:
     story.starts("x").cancels("x").accepts("x").slot("x", Slot.FREE)
-    assert judge_cancel(story.record, "x", ALICE) == Repeat(shared=True, first="c-1")
+    assert judge_cancel(story.record, "x", ALICE) == Repeat(shared=True, first="c-1", is_worker_gone=True)
+    assert judge_cancel(story.record, "x", "bob's credentials") == Stale(Ending.CANCELLED)
 
 
 def test_a_settling_stream_without_its_cancel_passes() -> None:
@@ -120,6 +149,17 @@ def test_a_cancel_of_a_superseded_stream_names_the_owner(story: Story) -> None:
 def test_a_superseded_stream_stays_so_when_its_successor_has_ended(story: Story) -> None:
     story.starts("x").starts("y").ends("y")
     assert judge_cancel(story.record, "x", ALICE) == Stale(Ending.SUPERSEDED, proven=False)
+
+
+def test_a_superseded_stream_that_told_its_own_end_is_stale_for_good(story: Story) -> None:
+    """P1: no journal is needed to refuse it."""
+    story.starts("x").starts("y").ends("x")
+    assert judge_cancel(story.record, "x", ALICE) == Stale(Ending.SUPERSEDED, active_stream_id="y")
+
+
+def test_a_superseded_stream_whose_cancel_settled_is_stale_for_good(story: Story) -> None:
+    story.starts("x").cancels("x").starts("y").accepts("x").settles("x")
+    assert judge_cancel(story.record, "x", ALICE) == Stale(Ending.SUPERSEDED, active_stream_id="y")
 
 
 def test_streams_that_run_side_by_side_are_each_cancelled(story: Story) -> None:

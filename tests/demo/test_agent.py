@@ -174,7 +174,7 @@ async def test_a_worker_may_come_back_and_then_only_a_further_cancel_ends_it(pla
     """The oldest release passes no further one on: there it runs to its end."""
     stage = await play(release, faults=Faults(comes_back=True))
     client = stage.client
-    stream_id = await client.start(await client.session(), "n=120 d=0.01")
+    stream_id = await client.start(await client.session(), "n=400 d=0.01")
     await (await client.stream(stream_id)).until("token")
     assert await client.cancel(stream_id) is True
     first = await stage.answered(stream_id)

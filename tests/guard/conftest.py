@@ -55,7 +55,7 @@ async def make_lab() -> AsyncIterator[MakeLab]:
 
 
 async def _leave(lab: Lab, ownership: OwnershipSettings) -> None:
-    """Every browser leaves, and the lab's own trace is checked for P1 to P10."""
+    """Every browser leaves, and the lab's own trace is checked for P1 to P11."""
     for tab in (*lab.browser.tabs, *lab.direct.tabs):
         await tab.leave()
     assert lab.broken_promises(ownership) == []

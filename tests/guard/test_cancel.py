@@ -10,7 +10,7 @@ from proxy.demo import CancelOrder, Faults, Pace
 from proxy.guard.cancel import shared_answer
 from proxy.guard.label import Judged
 from proxy.http.message import Answer
-from tests.support.lab import OWNERSHIP, Lab, MakeLab
+from tests.support.lab import OWNERSHIP, UNHURRIED, Lab, MakeLab
 
 
 async def test_an_accepted_cancel_is_answered_true_after_its_event(make_lab: MakeLab, release: str) -> None:
@@ -200,6 +200,18 @@ async def test_whoever_shows_other_credentials_gets_an_answer_of_their_own(make_
 
     assert (other.json["cancelled"], other.guard["verdict"]) == (True, "forwarded")
     assert lab.backend.ledger.cancels[stream_id] == 2
+
+
+async def test_a_caller_of_other_credentials_waits_while_the_worker_unwinds(make_lab: MakeLab) -> None:
+    """F23: a cancel too many kills the next turn. Once the worker is gone, the caller is told so."""
+    lab = await make_lab(pace=UNHURRIED, client=TRUSTING)
+    _, stream_id, _ = await lab.browser.turn()
+    await lab.browser.cancel(stream_id, headers={"Cookie": "one"})
+
+    other = await lab.browser.cancel(stream_id, headers={"Cookie": "other"})
+
+    assert (other.json["cancelled"], other.guard["verdict"], other.guard["reason"]) == (False, "stale", "cancelled")
+    assert lab.backend.ledger.cancels[stream_id] == 1
 
 
 async def test_a_twin_that_was_refused_is_nobody_elses_answer(make_lab: MakeLab) -> None:

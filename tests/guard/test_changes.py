@@ -284,20 +284,34 @@ async def test_a_whole_turn_waits_for_the_worker(make_lab: MakeLab, release: str
     assert (await said(lab.browser, session_id))[-1] == ("assistant", "W0 W1")
 
 
-async def test_what_comes_behind_a_whole_turn_waits_for_the_limit_at_most(make_lab: MakeLab) -> None:
-    """P7: such a call may take minutes."""
-    lab = await make_lab(ownership=OWNERSHIP.model_copy(update={"settle_timeout": 0.3}))
+async def test_what_comes_behind_a_whole_turn_does_not_wait_for_it(make_lab: MakeLab) -> None:
+    """Such a call may take minutes, and nothing held it."""
+    lab = await make_lab()
     session_id = await lab.browser.new_session()
     whole = asyncio.create_task(change(lab.browser, "/api/chat", session_id, message="n=400 tag=W"))
     await lab.until_reported("change_forwarded")
 
-    undo = asyncio.create_task(change(lab.browser, "/api/session/undo", session_id))
+    undo = await change(lab.browser, "/api/session/undo", session_id)
     started = await lab.browser.start(session_id, FIRST)
 
-    assert started.status == 200
-    assert (await undo).status == 200
+    assert (undo.status, started.status) == (200, 200)
     assert not whole.done()
-    assert (len(lab.reported("start_unordered")), len(lab.reported("change_unordered"))) == (1, 1)
+    assert not lab.reported("start_unordered") + lab.reported("change_unordered")
+    whole.cancel()
+
+
+async def test_what_comes_behind_a_held_one_waits_for_the_limit_at_most(make_lab: MakeLab) -> None:
+    """P7: it keeps its place, until it has waited long enough."""
+    lab = await make_lab(ownership=OWNERSHIP.model_copy(update={"settle_timeout": 0.8}), pace=UNHURRIED)
+    session_id, _ = await stopped(lab)
+    whole = asyncio.create_task(change(lab.browser, "/api/chat", session_id, message="n=400 tag=W"))
+    await lab.until_reported("change_held")
+
+    undo = await change(lab.browser, "/api/session/undo", session_id)
+
+    assert undo.status == 200
+    assert not whole.done()
+    assert len(lab.reported("change_unordered")) == 1
     whole.cancel()
 
 

@@ -85,15 +85,16 @@ async def test_the_running_workers_are_read_and_reported() -> None:
         runs = await one.health.reading()
 
     assert runs == Runs((Run("x"), Run(began=5.0)))
-    assert one.notes.of("workers_listed") == [{"streams": ["x"], "unnamed": 1}]
+    unnamed = {"unnamed": 1, "began": [5.0], "cancelled": [False]}
+    assert one.notes.of("workers_listed") == [{"streams": ["x"], **unnamed, "took": 0.0}]
 
 
 @pytest.mark.parametrize("answers", [unreadable, unanswered])
 @in_virtual_time
-async def test_what_cannot_be_read_says_nothing(answers: Answers) -> None:
+async def test_what_cannot_be_read_says_nothing_but_that_it_was_asked(answers: Answers) -> None:
     async with told(answers) as one:
         assert await one.health.reading() is None
-        assert one.notes.said == []
+        assert one.notes.said == [("workers_unknown", {"took": 0.0})]
 
 
 @in_virtual_time

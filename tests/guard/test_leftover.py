@@ -10,7 +10,7 @@ import pytest
 from proxy.core.effects import EndRelays, PursueStop
 from proxy.core.observations import CancelAccepted, CancelSent, StreamEnded, TurnStarted
 from proxy.core.records import Ending
-from proxy.core.steers import Steer, Steered
+from proxy.core.steers import Steered
 from proxy.guard.leftover import Leftover
 from proxy.guard.steers import Reader
 from proxy.hermes import events
@@ -49,7 +49,7 @@ class Put:
         return Leftover("x", self.ownership, live(), Reader(self.steered, self.notes), report=self.notes)
 
     def steer(self, text: str) -> None:
-        self.steered.remember(Steer("s", text, 0))
+        self.steered.remember("s", text)
 
     async def goes_on(self, chunk: bytes) -> bytes:
         """What goes on of the next bytes."""

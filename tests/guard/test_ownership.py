@@ -203,7 +203,7 @@ async def test_effects_are_handed_on_in_their_order() -> None:
     ):
         await believer.ownership.observe(seen)
 
-    assert [type(effect) for effect in believer.effects] == [PursueStop, EndRelays, Settled]
+    assert [type(effect) for effect in believer.effects] == [PursueStop, EndRelays, EndRelays, Settled]
 
 
 @in_virtual_time

@@ -3,7 +3,6 @@
 import asyncio
 import json
 
-from proxy.core.steers import Steer
 from proxy.guard.steers import KEPT, MOST, MOST_OF_A_TURN, MOST_OF_ALL, Reader, Steers
 from tests.support.notes import Notes
 from tests.support.virtual_time import in_virtual_time
@@ -17,7 +16,7 @@ class Kept:
         self.steers = Steers(self.notes)
 
     def steer(self, text: str, stream_id: str = "x", session_id: str = "s") -> None:
-        self.steers.remember(stream_id, Steer(session_id, text, self.steers.tools(stream_id)))
+        self.steers.remember(stream_id, session_id, text)
 
     def lost(self) -> list[tuple[object, object]]:
         return [(said["count"], said["why"]) for said in self.notes.of("steer_lost")]

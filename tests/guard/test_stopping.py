@@ -113,14 +113,16 @@ class Stopped:
         self.ownership.on(PursueStop, self.stopping.pursue)
         self.ownership.on(Settled, self._note_settled)
 
-    async def is_accepted(self, *, answered_at: float = 0.0, relay_until: float = 0.0, head: bool = True) -> None:
+    async def is_accepted(
+        self, *, answered_at: float = 0.0, relay_until: float = 0.0, head: bool = True, is_heard: bool = True
+    ) -> None:
         if relay_until:
             self.tasks.spawn(self._relay(relay_until), "relay")
             await asyncio.sleep(0)
         await self.ownership.turn_seen("s", TurnStarted(0.0, "x", hosted=True, stamp=STAMP, took=0.01))
         await self.ownership.observe(CancelSent(0.0, "x", "c-1", "alice"))
         if head:
-            with self.stopping.keeping("c-1", HEAD):
+            with self.stopping.keeping("c-1", HEAD, is_heard=is_heard):
                 await self.ownership.observe(CancelAccepted(0.0, "x", "c-1"))
         else:
             await self.ownership.observe(CancelAccepted(0.0, "x", "c-1"))
@@ -194,6 +196,19 @@ async def test_another_turns_worker_is_not_taken_for_this_one() -> None:
         await asyncio.sleep(0.5)
 
     assert [missing for _, missing in stopped.settled] == [()]
+
+
+@in_virtual_time
+async def test_a_cancel_that_was_perhaps_not_heard_may_have_left_no_mark() -> None:
+    """F15: a worker that begins behind its cancel takes the mark away again; then no mark proves nothing."""
+    unmarked = {"started_at": STAMP + 0.1, "phase": "running"}
+    marked = {"started_at": STAMP - 500.0, "phase": "cancelling"}
+    hermes = Hermes(gone_at=0.0, repeats=False, beside=[unmarked, marked])
+    async with Tasks() as tasks:
+        stopped = Stopped(tasks, hermes)
+        await stopped.is_accepted(is_heard=False)
+        await asyncio.sleep(STOP / 2)
+        assert await stopped.slot() == (Slot.BUSY, None)
 
 
 @in_virtual_time
@@ -322,7 +337,7 @@ async def test_a_stream_whose_successor_began_is_pursued_no_more() -> None:
         await asyncio.sleep(STOP)
 
     assert hermes.cancels == []
-    assert [missing for _, missing in stopped.settled] == [()]
+    assert [missing for _, missing in stopped.settled] == [("slot_free",)], "a successor does not show that it is gone"
 
 
 @in_virtual_time
@@ -337,7 +352,7 @@ async def test_a_slow_machine_is_given_more_time_before_the_next_repetition() ->
         began = _now()
         await stopped.ownership.turn_seen("t", TurnStarted(began, "x2", hosted=True, stamp=STAMP))
         await stopped.ownership.observe(CancelSent(began, "x2", "c-2", "alice"))
-        with stopped.stopping.keeping("c-2", HEAD):
+        with stopped.stopping.keeping("c-2", HEAD, is_heard=True):
             await stopped.ownership.observe(CancelAccepted(began, "x2", "c-2"))
         assert not stopped.stopping.is_due("x2")
         await asyncio.sleep(5)

@@ -128,6 +128,11 @@ def test_a_stale_cancel_repeats_whatever_stream_was_asked_for() -> None:
     assert json.loads(stale_cancel('x"\n…', Ending.LOST, None))["stream_id"] == 'x"\n…'
 
 
+def test_a_refused_cancel_of_a_superseded_stream_names_the_one_that_took_over() -> None:
+    body = refused_cancel(answer(ok=True, cancelled=False, stream_id="x"), Ending.SUPERSEDED, "y")
+    assert json.loads(body)["active_stream_id"] == "y"
+
+
 def test_a_refused_cancel_keeps_what_the_backend_said() -> None:
     body = refused_cancel(answer(ok=True, cancelled=True, stream_id="x", extra=[1]), Ending.FINISHED)
     assert json.loads(body) == {

@@ -16,6 +16,7 @@ from proxy.hermes.health import (
     Turn,
     read_runs,
     read_server_start,
+    read_unstopped,
     tells_server_start,
 )
 
@@ -164,6 +165,30 @@ def test_a_worker_may_be_marked_as_cancelled(mark: dict[str, object]) -> None:
     assert runs_of(mark).marks_cancelled
     assert runs_of({}, mark).marks_cancelled
     assert not runs_of({}).marks_cancelled
+
+
+@pytest.mark.parametrize(
+    ("run", "seconds"),
+    [
+        ({"started_at": 100.0, "cancelled_at": 160.0, "age_seconds": 95.0, "phase": "running"}, (35.0,)),
+        ({"started_at": 100.0, "age_seconds": 95.0, "phase": "cancelling"}, (95.0,)),
+        ({"cancelled_at": 160.0, "age_seconds": 95.0}, (95.0,)),
+        ({"started_at": 100.0, "cancelled_at": 160.0}, ()),
+        ({"started_at": 100.0, "age_seconds": 95.0, "phase": "finalizing"}, ()),
+        ({"started_at": 100.0, "age_seconds": 95.0, "phase": "running", "cancelled_at": None}, ()),
+    ],
+)
+def test_for_how_long_a_run_has_gone_on_since_it_was_cancelled(
+    run: dict[str, object], seconds: tuple[float, ...]
+) -> None:
+    """A long turn that comes to its end by itself is none."""
+    assert read_unstopped(200, answer(runs=[run, 7])) == seconds
+    assert read_unstopped(500, answer(runs=[run])) == ()
+
+
+@pytest.mark.parametrize("body", RUBBISH)
+def test_no_run_goes_on_in_what_cannot_be_read(body: bytes) -> None:
+    assert read_unstopped(200, body) == ()
 
 
 @pytest.mark.parametrize("runs", [None, {}, "text", [1], [{"stream_id": "x"}, None]])

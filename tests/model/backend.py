@@ -17,6 +17,8 @@ class Turn:
     """Turns are numbered in the order in which they really began."""
     running: bool = True
     worker: bool = True
+    deaf: bool = False
+    """Its agent does not listen yet, so that the first cancel is accepted and lost (F13, F14)."""
     cancelling: bool = False
     ending: Ending | None = None
     journal: Ending | None = None
@@ -28,12 +30,15 @@ class Backend:
 
     Args:
         fences: Whether a start is refused while a cancelled worker holds its slot (F2), or accepted all the same (F1).
-        repeats: Whether a second cancel of a settling stream is answered `true`, or `false` (F4).
+        repeats: Whether a second cancel finds the worker that a first one left behind (F14), or is answered `false`.
+        runner: Whether a runner of its own has the turns: it begins them side by side, refuses every cancel, and
+            outlives the backend (F20).
     """
 
-    def __init__(self, *, fences: bool, repeats: bool) -> None:
+    def __init__(self, *, fences: bool, repeats: bool, runner: bool) -> None:
         self.fences = fences
-        self._repeats = repeats
+        self.repeats = repeats
+        self.runner = runner
         self.turns: dict[str, Turn] = {}
         self.session_id = "s"
         self._numbers = 0
@@ -41,7 +46,7 @@ class Backend:
 
     def start(self, session_id: str) -> Turn | str:
         """The new turn, or the stream that a 409 names."""
-        for turn in self.turns.values():
+        for turn in self.turns.values() if not self.runner else ():
             if turn.session_id == session_id and (turn.running or (self.fences and turn.worker)):
                 return turn.stream_id
         self._numbers += 1
@@ -57,10 +62,11 @@ class Backend:
 
     def cancel(self, stream_id: str) -> bool:
         turn = self.turns.get(stream_id)
-        if turn is None or not turn.worker:
+        if turn is None or not turn.worker or self.runner:
             return False
         if turn.cancelling:
-            return self._repeats
+            turn.deaf = turn.deaf and not self.repeats
+            return self.repeats
         turn.running, turn.cancelling, turn.ending = False, True, turn.ending or Ending.CANCELLED
         return True
 
@@ -70,12 +76,12 @@ class Backend:
         turn.ending = turn.journal = ending
 
     def unwind(self, turn: Turn) -> None:
-        """The worker of a cancelled turn notices, at last."""
+        """The worker of a cancelled turn notices, or comes to its end; at last it is gone."""
         turn.worker, turn.journal = False, turn.ending
 
     def restart(self) -> None:
         for turn in self.turns.values():
-            if turn.running or turn.worker:
+            if (turn.running or turn.worker) and not self.runner:
                 turn.running = turn.worker = False
                 turn.ending = turn.ending or Ending.LOST
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from proxy.core import observations as seen
-from proxy.core.effects import Effect, MoveStreams
-from proxy.core.transitions import Transition, apply
-from proxy.core.verdicts import CancelVerdict, Forward, judge_cancel
+from proxy.core.effects import Effect, MoveStreams, Transition
+from proxy.core.transitions import apply
+from proxy.core.verdicts import CancelVerdict, Forward, Stale, judge_cancel
 from proxy.store.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -57,13 +57,18 @@ class Desk:
         for session_id in self.sessions():
             self._apply(session_id, seen.BackendRestarted(at))
 
-    def judge_cancel(self, stream_id: str, credentials: str, cancel_id: str) -> CancelVerdict:
-        """The verdict; Forward is recorded in the same step."""
+    def judge_cancel(self, stream_id: str, credentials: str, cancel_id: str, *, unended: bool = False) -> CancelVerdict:
+        """The verdict; Forward is recorded in the same step.
+
+        `unended` says that the backend knows of no end of the stream: it then takes more than the next turn to refuse.
+        """
         verdict: CancelVerdict = Forward()
 
         def judge(record: SessionRecord) -> Transition:
             nonlocal verdict
             verdict = judge_cancel(record, stream_id, credentials)
+            if unended and isinstance(verdict, Stale) and not verdict.proven:
+                verdict = Forward()
             if isinstance(verdict, Forward):
                 return apply(record, seen.CancelSent(self._clock(), stream_id, cancel_id, credentials))
             return Transition(record)

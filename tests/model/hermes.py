@@ -135,6 +135,8 @@ class Hermes:
         """Sessions that had two starts under way at once."""
         self.unreachable = 0
         """So many of the next requests find no connection."""
+        self.undone: set[str] = set()
+        """Sessions whose change was made while a cancelled worker could undo it (F17)."""
         self._spoiled: set[str] = set()
         self._starting: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -175,6 +177,8 @@ class Hermes:
                     yield stream
             case "/api/chat/stream/status":
                 yield self._status(stream_id)
+            case "/api/session/undo":
+                yield await self._undo(json.loads(sent)["session_id"])
             case "/api/session":
                 yield self._session(parse_qs(url.query)["session_id"][0])
             case "/health":
@@ -201,6 +205,13 @@ class Hermes:
         self._spawn(self._run(turn))
         stamp = {} if self.habits.runner else {"pending_started_at": turn.began}
         return _json(200, stream_id=turn.stream_id, session_id=session_id, **stamp)
+
+    async def _undo(self, session_id: str) -> Stream:
+        mine = [turn for turn in self.turns.values() if turn.session_id == session_id]
+        if any(turn.cancelled and turn.worker for turn in mine):
+            self.undone.add(session_id)
+        await asyncio.sleep(START_TAKES)
+        return _json(200, ok=True)
 
     async def _run(self, turn: Turn) -> None:
         await asyncio.sleep(self.habits.deaf)

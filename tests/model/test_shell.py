@@ -1,4 +1,4 @@
-"""The whole guard over random interleavings, in virtual time: P1 to P10, as `verify` finds them in its own trace.
+"""The whole guard over random interleavings, in virtual time: P1 to P11, as `verify` finds them in its own trace.
 
 Tabs open, read and leave; turns are started and stopped; the backend unwinds late, never, or in the wrong order;
 the proxy is restarted in mid-turn. Only sockets are left out: everything from verdicts to broadcast is real.
@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from proxy.app import compose
 from proxy.config import OwnershipSettings, Settings
 from proxy.guard.tasks import Tasks
-from proxy.hermes.contract import OpenStream
+from proxy.hermes.contract import Change, OpenStream
 from proxy.http.account import Account
 from proxy.http.message import RequestHead
 from proxy.ops.receipts import Receipts
@@ -113,6 +113,7 @@ class Shell(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.stack.enter_context(patch("proxy.guard.relay.begin", self._begin_tab))
         self.stack.enter_context(patch("proxy.guard.relay.stream_back", self._refuse_tab))
+        self.stack.enter_context(patch("proxy.guard.changes.stream_back", self._pass_back))
         self.reports: list[str] = []
         self.mistakes: list[dict[str, object]] = []
         self.stopped: set[str] = set()
@@ -158,6 +159,15 @@ class Shell(RuleBasedStateMachine):
             self._stop(turn.stream_id, "me")
         self._run(asyncio.sleep(before))
         self.start(turn.session_id, length)
+
+    @rule(session=st.sampled_from(SESSIONS))
+    def undo(self, session: str) -> None:
+        """Whatever changes a session waits as a start does (F17)."""
+        body = json.dumps({"session_id": session}).encode()
+        head = _head("POST", "/api/session/undo")
+        request: Any = SimpleNamespace(head=lambda: head, account=Account(self.loop.time))
+        self.requests.append(self._spawn(self.handler.changes.answer(request, Change(head.target.decode()), body)))
+        self._run(asyncio.sleep(0))
 
     @precondition(lambda self: self.hermes.turns)
     @rule(presses=st.integers(1, 2), pick=picks)
@@ -242,7 +252,9 @@ class Shell(RuleBasedStateMachine):
             assert asked.number in self.hermes.started, "a start was lost with its browser (P10)"
         if asked.answer is None:
             return
-        if asked.caller == "stranger":
+        if asked.caller != "stranger":
+            assert asked.answer.answer.status != 401, "somebody was given a stranger's refusal (P9)"
+        else:
             assert asked.answer.answer.status == 401, "a stranger was answered (P9)"
         fields = json.loads(asked.answer.answer.body)
         unwinds = self.hermes.habits.unwind is not None and self.hermes.habits.unwind < 1.0
@@ -263,6 +275,7 @@ class Shell(RuleBasedStateMachine):
         if self.failures or habits.runner:
             return
         assert '"start_hold_expired"' not in told, "a start waited in vain (F13)"
+        assert '"change_unordered"' in told or not self.hermes.undone, "a change was undone (F17)"
         assert not any(turn.poisoned for turn in self.hermes.turns.values()), "a turn shares another's fate (F1)"
         # Whoever has other credentials is never kept from Hermes, not even in a worker's last moments.
         others = any(asked.caller == "you" and asked.call == "cancel" for asked in self.asked)
@@ -273,7 +286,7 @@ class Shell(RuleBasedStateMachine):
         habits, turns = self.hermes.habits, self.hermes.turns.values()
         cut = habits.runner and not habits.lingers and any(b"synthesized_by" in tab.received for tab in self.tabs)
         assert not cut, "a runner's turn was cut (F20)"
-        stoppable = habits.repeats or not (self.failures or self.restarts)
+        stoppable = habits.health and (habits.repeats or not self.failures)
         if stoppable and habits.unwind is not None and not self.restarts:
             assert not any(turn.ran_on and turn.length > _LONG for turn in turns), "a stopped worker ran on (P11)"
 
@@ -356,6 +369,10 @@ class Shell(RuleBasedStateMachine):
         tab: Tab = request.tab
         tab.replay = stream.is_replay
         return tab
+
+    @staticmethod
+    async def _pass_back(_request: Any, stream: Any, **_: Any) -> Any:
+        return stream
 
     @staticmethod
     async def _refuse_tab(request: Any, _stream: Any) -> Tab:

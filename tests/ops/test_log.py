@@ -80,7 +80,10 @@ def test_an_id_that_is_not_known_stays_unknown(capsys: pytest.CaptureFixture[str
     assert line["stream"] is None
 
 
-@pytest.mark.parametrize("event", ["observed", "relay_wrote", "upstream_closed", "browser_left"])
+TRACED = ("observed", "relay_wrote", "upstream_closed", "browser_left", "cancel_repeated", "cancel_said")
+
+
+@pytest.mark.parametrize("event", [*TRACED, "workers_listed", "workers_unknown"])
 def test_what_is_the_traces_business_is_for_debugging(capsys: pytest.CaptureFixture[str], event: str) -> None:
     configure("json", "info")
     LogReport()(event)

@@ -86,6 +86,29 @@ def test_a_settled_cancel_is_measured_and_another_says_what_was_missing_first(sc
     assert scraped.value("cancels_unsettled_total", missing="terminal_seen") == 1
 
 
+def test_the_time_until_the_worker_was_gone_is_measured_whatever_else_was_missing(scraped: Scraped) -> None:
+    scraped.report("cancel_settled", took=12.0, slot_free=12.0, missing=[])
+    scraped.report("cancel_settled", slot_free=1.5, missing=["terminal_seen"])
+    scraped.report("cancel_settled", missing=["slot_free"])
+
+    assert scraped.value("worker_gone_seconds_count") == 2
+    assert scraped.value("worker_gone_seconds_sum") == pytest.approx(13.5)
+    assert scraped.value("worker_gone_seconds_bucket", le="30.0") == 2
+    assert scraped.value("worker_gone_seconds_bucket", le="10.0") == 1
+
+
+@pytest.mark.parametrize(("cancelled", "label"), [(True, "true"), (False, "false"), (None, "none")])
+def test_repeated_cancels_are_counted_by_what_the_backend_said(
+    scraped: Scraped,
+    cancelled: bool | None,  # noqa: FBT001 - a test's parameter
+    label: str,
+) -> None:
+    scraped.report("cancel_repeated", stream="x", cancelled=cancelled, took=0.01)
+
+    assert scraped.value("cancel_repeats_total", cancelled=label) == 1
+    assert scraped.report.totals()["repeats"] == {label: 1}
+
+
 def test_a_start_waits_from_its_hold_to_its_forwarding(scraped: Scraped) -> None:
     """It may be held more than once, and tried in between."""
     waiting = []
@@ -208,6 +231,7 @@ def test_totals_are_the_same_counts_for_people(scraped: Scraped) -> None:
         "cancels": {"forwarded": 1, "stale": 2},
         "settled": 1,
         "unsettled": {"answered": 1},
+        "repeats": {},
         "starts": {"held": 1},
         "starts_waiting": 1,
         "holds_expired": 0,

@@ -25,8 +25,17 @@ def test_a_receipt_tells_each_step_and_its_time_after_the_request() -> None:
         "slot_free": 0.1,
         "slot_freed_by": "health",
         "took": 0.1,
+        "repeats": 0,
         "missing": [],
     }
+
+
+def test_a_receipt_tells_how_often_its_cancel_was_repeated_and_that_it_found_no_worker_in_the_end() -> None:
+    cancel = Cancel("c-1", "credentials", sent_at=100.0, acked_at=100.01, repeats=3)
+
+    fields = Receipt.of("stream-1", cancel.freed(101.5, SlotFreedBy.CANCEL), Ending.CANCELLED).fields()
+
+    assert (fields["repeats"], fields["slot_free"], fields["slot_freed_by"]) == (3, 1.5, "cancel")
 
 
 def test_a_cancel_under_way_has_come_as_far_as_it_has() -> None:
@@ -45,6 +54,7 @@ def test_a_receipt_of_an_unsettled_cancel_says_what_was_missing() -> None:
 
     assert receipt.missing == ("terminal_seen", "answered", "slot_free")
     assert "slot_free" not in receipt.fields()
+    assert receipt.fields()["slot"] == "fenced"
 
 
 def test_receipts_hold_no_credentials() -> None:

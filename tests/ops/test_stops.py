@@ -43,12 +43,32 @@ def test_it_has_the_answer_that_it_was_given() -> None:
 def test_those_that_are_given_its_answer_count_as_presses() -> None:
     stops = Stops(Clock())
     judged(stops, "c-1")
-    for number, verdict in ((2, "coalesce"), (3, "replay")):
+    for number, verdict, told in ((2, "coalesce", "coalesced"), (3, "repeat", "replayed")):
         judged(stops, f"c-{number}", verdict)
-        answered(stops, f"c-{number}", first="c-1", verdict=f"{verdict}d")
+        answered(stops, f"c-{number}", first="c-1", verdict=told)
 
     (stop,) = stops.latest()
     assert (stop.cancel_id, stop.presses) == ("c-1", 3)
+
+
+def test_a_strangers_stop_of_a_stream_that_settles_is_a_press_though_it_has_an_answer_of_its_own() -> None:
+    stops = Stops(Clock())
+    judged(stops, "c-1")
+    judged(stops, "c-2", stream="another")
+    judged(stops, "c-3", "repeat")
+    answered(stops, "c-3", first="c-3", cancelled=False)
+
+    assert {stop.cancel_id: stop.presses for stop in stops.latest()} == {"c-1": 2, "c-2": 1}
+
+
+def test_a_stop_that_the_backend_refused_for_its_caller_is_no_press() -> None:
+    stops = Stops(Clock())
+    judged(stops, "c-1")
+    judged(stops, "c-2", "repeat")
+    answered(stops, "c-2", first=None, verdict=None, status=401, cancelled=None)
+
+    (stop,) = stops.latest()
+    assert stop.presses == 1
 
 
 def test_one_whose_verdict_is_corrected_is_still_one() -> None:

@@ -13,7 +13,8 @@ from proxy.ops.trace import Trace, fan_out
 from proxy.ops.verify import verify_files
 
 LIMITS = {
-    "settle_timeout": 5.0,
+    "settle_timeout": 10.0,
+    "stop_timeout": 30.0,
     "answer_timeout": 1.0,
     "orphan_grace": 2.0,
     "linger": 5.0,

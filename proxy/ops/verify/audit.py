@@ -12,6 +12,7 @@ from proxy.ops.verify.cancels import (
 )
 from proxy.ops.verify.known import Known
 from proxy.ops.verify.lines import Limits, Line, Place, TraceError, Violation
+from proxy.ops.verify.pursuit import no_stop_is_swallowed, nothing_is_swallowed, stop_means_stopped, the_pursuit_goes_on
 from proxy.ops.verify.relays import exactly_one_ending, no_orphan, no_orphan_is_left, terminal_last
 from proxy.ops.verify.starts import bounded, nothing_waits, settle_before_start
 
@@ -26,11 +27,19 @@ AT_LINE: tuple[Callable[[Line, Known], Iterator[Violation]], ...] = (
     transparent_when_unsure,
     no_authority_of_its_own,
     disconnect_is_not_cancel,
+    stop_means_stopped,
+    no_stop_is_swallowed,
 )
-"""P1 to P10: each looks at one line, with what the lines before it have shown."""
+"""P1 to P11: each looks at one line, with what the lines before it have shown."""
 
-AT_END: tuple[Callable[[Known], Iterator[Violation]], ...] = (no_orphan_is_left, nothing_waits, errors_fail_open)
-"""P6, P7 and P8: each looks at what a trace leaves open."""
+AT_END: tuple[Callable[[Known], Iterator[Violation]], ...] = (
+    no_orphan_is_left,
+    nothing_waits,
+    errors_fail_open,
+    the_pursuit_goes_on,
+    nothing_is_swallowed,
+)
+"""P6, P7, P8 and P11: each looks at what a trace leaves open."""
 
 
 def verify(lines: Iterable[str]) -> list[Violation]:

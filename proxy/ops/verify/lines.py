@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 _COUNTABLE = 1e15
 """Below which every number is: JSON can spell some that cannot be reckoned with."""
@@ -27,7 +27,7 @@ class Violation:
     """A promise that was not kept.
 
     Attributes:
-        promise: `P1` to `P10`.
+        promise: `P1` to `P11`.
         sentence: What happened.
         lines: The lines that show it, from 1.
     """
@@ -97,12 +97,24 @@ class Line:
             raise TraceError(self.number, f'is {self.event} without a list of text "{name}"')
         return value
 
+    @property
+    def asked(self) -> float:
+        """When that was asked for which it tells the answer to, in seconds of the same clock."""
+        took = self.fields.get("took")
+        return self.t - max(0.0, took) if _is_number(took) else self.t
+
+    def number_of(self, name: str) -> float | None:
+        """A field that is a number; None if it is not."""
+        value = self.fields.get(name)
+        return value if _is_number(value) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the promises are measured by: the `ownership` settings of the proxy, in seconds and counts."""
 
     settle_timeout: float
+    stop_timeout: float
     answer_timeout: float
     orphan_grace: float
     linger: float
@@ -150,5 +162,5 @@ class Place:
         return before is not None and (self.run, self.part) == (before.run, before.part + 1)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _COUNTABLE

@@ -1,69 +1,48 @@
 """What the lines so far have shown of sessions and their streams."""
 
-from collections import OrderedDict
+from proxy.core.records import Ending
+from proxy.ops.verify.lines import Line
+from proxy.ops.verify.shelf import Shelf
+from proxy.ops.verify.stories import StopStory, StreamStory
 
-from proxy.core.records import SessionRecord, Slot
-from proxy.ops.verify.lines import Limits, Line
-from proxy.ops.verify.stories import NEVER, StreamStory
+_OWN_ENDS = (Ending.FINISHED.value, Ending.FAILED.value)
 
 
-class Streams:
-    """The streams' stories, by session.
+class Streams(Shelf):
+    """Learns the streams' stories from the lines.
 
     Only what no other reading is possible of counts as an end: a status, say, may have been asked for before the turn
     began, and the trace does not tell. Whatever might be an end is kept as a hint.
-
-    Args:
-        limits: In force.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._sessions: OrderedDict[str, dict[str, StreamStory]] = OrderedDict()
-        self._session_of: dict[str, str] = {}
-        self._moved: dict[str, str] = {}
-        self._forgotten: set[str] = set()
+    # -- learning of cancels ----------------------------------------------------------------------
 
-    # -- asking -----------------------------------------------------------------------------------
+    def sent(self, stream_id: str, cancel_id: str, line: Line) -> None:
+        """A cancel of it is on its way to the backend."""
+        self.story(stream_id).pending[cancel_id] = line
 
-    def get(self, stream_id: str | None) -> StreamStory | None:
-        """What is known of a stream."""
-        session_id = self._session_of.get(stream_id or "")
-        return None if session_id is None else self._sessions[session_id].get(stream_id or "")
-
-    def all(self) -> list[StreamStory]:
-        """Every stream that is remembered."""
-        return [story for streams in self._sessions.values() for story in streams.values()]
-
-    def of_session(self, session_id: str) -> list[StreamStory]:
-        """Those of a session, wherever it was moved to."""
-        while session_id in self._moved:
-            session_id = self._moved[session_id]
-        return list(self._sessions.get(session_id, {}).values())
-
-    def is_forgotten(self, stream_id: str) -> bool:
-        """Whether more was known of it than is remembered."""
-        return stream_id in self._forgotten
-
-    def certain_end(self, stream_id: str, now: float) -> Line | None:
-        """The line that showed the stream's end, if the guard must know of it: it forgets what is long past."""
-        story = self.get(stream_id)
-        if story is None or story.ended is None or now - story.ended.t >= self._limits.forget_after:
-            return None
-        return story.ended
-
-    # -- learning ---------------------------------------------------------------------------------
-
-    def forwarded(self, stream_id: str, line: Line) -> None:
-        """A cancel of it reached the backend: what an earlier one had come to is past."""
-        story = self._story(stream_id)
-        story.under_way, story.accepted, story.settled = line, None, None
+    def accepted(self, stream_id: str, line: Line) -> None:
+        """The backend took a cancel of it: its worker is there, and has to go."""
+        story = self.story(stream_id)
+        story.overtaken = story.ended
+        story.stop = StopStory(line, looked=line)
+        story.gone = story.believed = None
+        story.ran = True
+        limit = max(self.limits.settle_timeout, self.limits.orphan_grace)
+        self._leave(story, line, limit)
 
     def settled(self, stream_id: str, line: Line) -> None:
         """Its cancel is over."""
-        story = self._story(stream_id)
-        story.settled, story.hinted = line, True
-        story.ended = story.ended or line
+        story = self.story(stream_id)
+        story.hinted = True
+        missing = line.fields.get("missing")
+        is_given_up = isinstance(missing, list) and bool(missing)
+        if story.stop is not None:
+            story.stop.over, story.stop.is_given_up = line, is_given_up
+        if not is_given_up or "slot_free" not in line.texts("missing"):
+            story.believed = story.believed or line
+
+    # -- learning of the rest ---------------------------------------------------------------------
 
     def observed(self, line: Line) -> None:
         """Takes in what the guard observed, as its core names it.
@@ -73,109 +52,117 @@ class Streams:
         """
         what, session_id = line.text("what"), line.text("session")
         if what == "SessionRotated":
-            self._rotate(session_id, line.text("new_session_id"))
+            self.rotate(session_id, line.text("new_session_id"))
         elif what == "BackendRestarted":
-            for story in self._sessions.get(session_id, {}).values():
-                story.hinted = True
+            for story in self.here(session_id):
+                self._restarted(story, line)
         elif line.maybe("stream_id") is not None:
             self._observed_stream(what, session_id, line)
 
     def _observed_stream(self, what: str, session_id: str, line: Line) -> None:  # noqa: C901 - one line a kind
         stream_id = line.text("stream_id")
-        is_new = stream_id not in self._session_of
-        story = self._story(stream_id, session_id)
+        is_new = self.get(stream_id) is None
+        story = self.story(stream_id, session_id)
         match what:
             case "TurnStarted":
                 self._begin(story, session_id, line, is_new=is_new)
             case "StartConflicted":
                 self._run(story, session_id)
-            case "StatusSeen" if line.fields.get("active"):
-                self._run(story, session_id)
-                story.ended, story.leaves_by = None, NEVER
-            case "StatusSeen" | "StreamMissing":
-                story.hinted = True
+            case "StreamSpoke" if story.doubted is not None:
+                story.revive()
+            case "StatusSeen":
+                self._status(story, session_id, line)
+            case "StreamMissing":
+                story.hinted, story.lost = True, line
+                story.doubt(line)
             case "StreamEnded":
-                self._end(story, line, self._limits.linger)
-            case "CancelAccepted":
-                self._accept(story, line)
-            case "CancelRefused" | "CancelFailed":
-                self._refuse(story, line, is_end=what == "CancelRefused")
-            case "RelaysEnded":
-                story.relays_ended = story.is_settling
-            case "CancelAnswered":
-                story.answered = line if story.is_settling else None
+                self._end(story, line)
+            case "CancelAccepted" | "CancelRefused" | "CancelFailed":
+                self._outcome(story, line)
             case "SlotSeen":
-                story.slot = line.text("slot")
+                self._slot(story, line)
+            case "RelaysEnded" | "CancelAnswered" if story.is_settling and story.stop is not None:
+                story.stop.relays_ended |= what == "RelaysEnded"
+                if what == "CancelAnswered":  # later ones are other callers'
+                    story.stop.answered = story.stop.answered or line
+
+    def _restarted(self, story: StreamStory, line: Line) -> None:
+        story.hinted, story.lost = True, line
+        if story.is_settling:
+            story.gone = story.gone or line
+        elif story.ran:
+            story.doubt(line)
 
     def _begin(self, story: StreamStory, session_id: str, line: Line, *, is_new: bool) -> None:
         """A turn under a session's old id ends its rotation; one never heard of supersedes the others."""
-        self._moved.pop(session_id, None)
+        self.stay(session_id)
         self._run(story, session_id)
-        for other in self._sessions[session_id].values():
-            if is_new and other is not story and other.ran and other.ended is None:
-                self._end(other, line, self._limits.orphan_grace)
+        if story.began is None:
+            self.note_begin(story, line)
+        for other in self.here(session_id):
+            if is_new and other is not story and other.ran:
+                self._supersede(other, line)
+
+    def _supersede(self, story: StreamStory, line: Line) -> None:
+        """A runner has turns begin beside each other, and none ends by that (F20)."""
+        if line.fields.get("hosted") is False:
+            return
+        if story.is_settling and story.stop is not None:
+            story.stop.followed = story.stop.followed or line
+        elif story.ended is None and (story.stop is None or story.pending):
+            story.hinted = True
+            story.doubt(line)
+            self._leave(story, line, self.limits.orphan_grace)
 
     def _run(self, story: StreamStory, session_id: str) -> None:
         story.ran = True
-        for other in self._sessions[session_id].values():
+        for other in self.here(session_id):
             other.hinted = other.hinted or other is not story
 
-    def _end(self, story: StreamStory, line: Line, within: float) -> None:
-        story.hinted = True
-        story.ended = story.ended or line
-        story.leaves_by = max(story.leaves_by, line.t + within)
-        self._sessions.move_to_end(self._session_of[story.stream_id])
-
-    def _accept(self, story: StreamStory, line: Line) -> None:
-        story.overtaken = story.ended if story.ended_otherwise else None
-        story.accepted, story.under_way, story.settled, story.answered = line, None, None, None
-        story.ran, story.relays_ended, story.slot = True, False, Slot.BUSY.value
-        limit = max(self._limits.settle_timeout, self._limits.orphan_grace)
-        story.leaves_by = max(story.leaves_by, line.t + limit)
-
-    def _refuse(self, story: StreamStory, line: Line, *, is_end: bool) -> None:
-        story.under_way = None
-        story.hinted = story.hinted or is_end
-        if story.ended is not None or (is_end and story.ran):
-            self._end(story, line, self._limits.linger)
-
-    def _rotate(self, old: str, new: str) -> None:
-        if old == new:
+    def _status(self, story: StreamStory, session_id: str, line: Line) -> None:
+        if line.fields.get("active"):
+            self._run(story, session_id)
+            if not (story.pending or story.is_settling):
+                story.revive()
             return
-        self._moved[old] = new
-        self._moved.pop(new, None)  # so that no chain of them is a circle
-        for story in self._sessions.pop(old, {}).values():
-            self._put(story, new)
+        story.hinted = True
+        if line.maybe("ending") is not None:
+            story.journal = line
 
-    # -- keeping ----------------------------------------------------------------------------------
+    def _end(self, story: StreamStory, line: Line) -> None:
+        """A `cancel` event tells that somebody stopped it, and not that its worker is gone; other ends are guessed."""
+        story.hinted = True
+        if line.maybe("ending") in _OWN_ENDS:
+            story.ended = story.ended or line
+        elif line.maybe("ending") != Ending.CANCELLED.value:
+            story.doubt(line)
+        self._leave(story, line, self.limits.linger)
 
-    def _story(self, stream_id: str, session_id: str | None = None) -> StreamStory:
-        """The stream's story, moved to the session that it turns out to belong to."""
-        story = self.get(stream_id) or StreamStory(stream_id)
-        home = session_id or self._session_of.get(stream_id) or f"stream:{stream_id}"
-        if self._session_of.get(stream_id) != home:
-            self._take(stream_id)
-            self._put(story, home)
-        return story
+    def _leave(self, story: StreamStory, line: Line, within: float) -> None:
+        story.leaves_since = max(story.leaves_since, line.t)
+        story.leaves_within = max(story.leaves_within, within)
+        self.refresh(story)
 
-    def _take(self, stream_id: str) -> None:
-        if (session_id := self._session_of.pop(stream_id, None)) is not None:
-            del self._sessions[session_id][stream_id]
-            if not self._sessions[session_id]:
-                del self._sessions[session_id]
+    def _outcome(self, story: StreamStory, line: Line) -> None:
+        """What became of a cancel; one whose id is not told is all there were."""
+        cancel_id = line.maybe("cancel_id")
+        if cancel_id is None:
+            story.pending.clear()
+        story.pending.pop(cancel_id or "", None)
+        is_end = line.text("what") == "CancelRefused" and line.fields.get("gone") is True
+        story.hinted = story.hinted or is_end
+        if is_end and story.ended is None:
+            story.believed = story.believed or line
+            if story.stop is None:
+                story.doubt(line)
+        if story.ended is not None or (is_end and story.ran and not story.is_settling):
+            self._leave(story, line, self.limits.linger)
 
-    def _put(self, story: StreamStory, session_id: str) -> None:
-        """Adds a story, and forgets as the guard does, though rather more: what it has forgotten is no evidence."""
-        streams = self._sessions.setdefault(session_id, {})
-        streams[story.stream_id] = story
-        self._session_of[story.stream_id] = session_id
-        if len(streams) > SessionRecord.KEPT_ENDINGS:
-            self._forget(list(streams.values())[:1])
-        if len(self._sessions) > self._limits.sessions:
-            self._forget(list(next(iter(self._sessions.values())).values()))
-
-    def _forget(self, stories: list[StreamStory]) -> None:
-        for story in stories:
-            if story.is_over:
-                self._take(story.stream_id)
-                self._forgotten.add(story.stream_id)
+    def _slot(self, story: StreamStory, line: Line) -> None:
+        slot = line.text("slot")
+        if slot == "free":
+            story.believed = story.believed or line
+            if story.is_settling:
+                story.leaves_since, story.leaves_within = line.t, self.limits.orphan_grace
+        if story.is_settling and story.stop is not None:
+            story.stop.slot = slot

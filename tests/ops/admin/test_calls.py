@@ -192,6 +192,8 @@ async def test_a_cancel_under_way_is_shown_as_far_as_it_has_come(guard: "Guard",
             "receipt": {
                 "ending": None,
                 "backend_acked": 0.2,
+                "slot": "busy",
+                "repeats": 0,
                 "missing": ["terminal_seen", "answered", "slot_free"],
             },
         }

@@ -19,7 +19,7 @@ from proxy.config import Settings
 from proxy.demo import RELEASES, Backend, Pace
 from proxy.ops.trace import Trace
 
-QUICK = {"settle_timeout": 0.6, "answer_timeout": 0.3, "orphan_grace": 0.3, "linger": 0.3}
+QUICK = {"settle_timeout": 0.6, "stop_timeout": 1.6, "answer_timeout": 0.3, "orphan_grace": 0.3, "linger": 0.3}
 PACE = Pace(token=0.02, first_token=0.02, unwind=0.05)
 LONG = "hello n=800 d=0.02 tag=A"
 SHORT = "hello n=2 d=0.01 tag=B"
@@ -90,9 +90,10 @@ async def play(browser: Browser, backend: Backend) -> None:
     """Every scene, one after the other."""
     await _complete_then_stop(browser)
     await _stop_then_send(browser)
-    await _stop_three_times(browser)
+    await _stop_three_times(browser, backend)
     await _leave(browser)
     await _hang(browser, backend)
+    await _press_on(browser, backend)
     await _aside(browser)
     await _compress(browser)
 
@@ -116,15 +117,18 @@ async def _stop_then_send(browser: Browser) -> None:
     await (await browser.watch(await browser.start(session_id, SHORT)))
 
 
-async def _stop_three_times(browser: Browser) -> None:
-    """Two Stops at once, of which one is a stranger's, and one more while it settles."""
+async def _stop_three_times(browser: Browser, backend: Backend) -> None:
+    """Two Stops at once, a stranger's beside them, and one more of each while the worker unwinds."""
     session_id = await browser.session()
     stream_id = await browser.start(session_id, LONG)
     await browser.watch(stream_id)
+    backend.faults = replace(backend.faults, hang=True)
     first = asyncio.create_task(browser.stop(stream_id))
     await asyncio.sleep(0)
     await asyncio.gather(first, browser.stop(stream_id), browser.stop(stream_id, cookie="who=else"))
     await browser.stop(stream_id)
+    await browser.stop(stream_id, cookie="who=else")
+    backend.faults = replace(backend.faults, hang=False)
     await (await browser.watch(await browser.start(session_id, SHORT)))
 
 
@@ -141,15 +145,34 @@ async def _leave(browser: Browser) -> None:
 
 
 async def _hang(browser: Browser, backend: Backend) -> None:
-    """A cancel that says nothing more, and a worker that does not unwind: everything ends at its limit."""
+    """A cancel that says nothing more, and a worker that does not unwind: everything ends at its limit.
+
+    The Stop is given up then, and a further one is forwarded as if it were the first.
+    """
     session_id = await browser.session()
     stream_id = await browser.start(session_id, LONG)
     await browser.watch(stream_id)
     backend.faults = replace(backend.faults, hang=True, mute_cancel=True)
+    began = asyncio.get_running_loop().time()
     await browser.stop(stream_id)
     await browser.start(session_id, SHORT)
+    await asyncio.sleep(began + QUICK["stop_timeout"] + 0.3 - asyncio.get_running_loop().time())
+    await browser.stop(stream_id)
     backend.faults = replace(backend.faults, hang=False, mute_cancel=False)
     await asyncio.sleep(0.2)
+
+
+async def _press_on(browser: Browser, backend: Backend) -> None:
+    """A worker that unwinds late: its cancel is repeated, and one more caller has it cancelled as well."""
+    session_id = await browser.session()
+    stream_id = await browser.start(session_id, LONG)
+    await browser.watch(stream_id)
+    backend.faults = replace(backend.faults, hang=True)
+    await browser.stop(stream_id)
+    await asyncio.sleep(1.1)
+    await browser.stop(stream_id, cookie="who=else")
+    backend.faults = replace(backend.faults, hang=False)
+    await (await browser.watch(await browser.start(session_id, SHORT)))
 
 
 async def _aside(browser: Browser) -> None:

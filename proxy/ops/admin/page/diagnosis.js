@@ -4,6 +4,7 @@
  * They are read aloud when they change, so that none holds a number that grows.
  */
 
+import { didNotStop } from "./stops.js";
 import { MISSING, count, timeOfDay } from "./words.js";
 
 /** Seconds after which a Stop that has not settled is worth a sentence. */
@@ -44,8 +45,17 @@ function slowStops(cancels) {
   return slow.map(({ stream, receipt }) => ({ mood: "bad", text: `The Stop of ${stream} is stuck: ${MISSING[receipt.missing[0]]}.` }));
 }
 
+/** Turns that go on as far as anybody knows: what counts is the last Stop of each. */
+function unstopped(cancels) {
+  const last = cancels.filter(({ stream }, index) => cancels.findIndex((other) => other.stream === stream) === index);
+  const number = last.filter((stop) => didNotStop(stop) && stop.age < RECENT).length;
+  if (!number) return [];
+  const workers = number === 1 ? "its worker was" : "their workers were";
+  return [{ mood: "bad", text: `Hermes did not stop ${count(number, "turn")} of the last minutes: ${workers} never seen to end. Press Stop again, or start Hermes anew.` }];
+}
+
 function unsettledStops(cancels) {
-  const unsettled = cancels.filter(({ outcome, age }) => outcome === "unsettled" && age < RECENT);
+  const unsettled = cancels.filter((stop) => stop.outcome === "unsettled" && !didNotStop(stop) && stop.age < RECENT);
   if (!unsettled.length) return [];
   const missing = [...new Set(unsettled.flatMap(({ receipt }) => receipt.missing))].map((step) => MISSING[step]);
   return [{ mood: "bad", text: `${count(unsettled.length, "Stop")} of the last minutes never settled: ${missing.join("; ")}.` }];
@@ -69,7 +79,7 @@ function mistakes({ internal_errors: number }) {
 /** @returns {{mood: "good"|"note"|"bad", text: string}[]} the worst first; never nothing */
 export function concerns({ status, cancels }) {
   const found = [
-    ...backend(status), ...lanes(status), ...slowStops(cancels), ...unsettledStops(cancels),
+    ...backend(status), ...lanes(status), ...unstopped(cancels), ...slowStops(cancels), ...unsettledStops(cancels),
     ...failedStops(cancels), ...mistakes(status), ...draining(status), ...held(status),
   ];
   if (found.length) return found.sort((a, b) => HEEDED[a.mood] - HEEDED[b.mood]);

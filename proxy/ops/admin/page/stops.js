@@ -1,7 +1,7 @@
 /** One Stop: what it was told, and its receipt as a small timeline. */
 
 import { element } from "./dom.js";
-import { MISSING, REASONS, STEPS, count, duration, timeOfDay } from "./words.js";
+import { MISSING, REASONS, STEPS, count, duration, timeOfDay, times } from "./words.js";
 
 /** Seconds after which nobody waits for an answer any more. */
 const GIVEN_UP = 5;
@@ -18,16 +18,37 @@ const BADGES = {
   unanswered: ["plain", "unanswered"],
 };
 
+/** Whether its worker was there to the last (P11); a slot that is fenced is one of which nothing tells. */
+export const didNotStop = ({ outcome, receipt }) => outcome === "unsettled" && receipt.slot === "busy";
+
 function badge({ outcome, age, receipt }) {
-  const [mood, word] = BADGES[outcome];
+  const [mood, word] = didNotStop({ outcome, receipt }) ? ["bad", "did not stop"] : BADGES[outcome];
   const after = { settled: receipt?.took, under_way: age }[outcome];
   return element("span", { class: "badge", "data-mood": mood }, after ? `${word} ${outcome === "settled" ? "in" : "for"} ${duration(after)}` : word);
 }
 
 const because = (reason) => (REASONS[reason] ? `: ${REASONS[reason]}` : "");
 
-/** What a Stop without a whole receipt was told; nothing where the timeline says it all. */
-function explanation({ outcome, reason, status, failed, age, receipt, presses }) {
+/** How it ended for the turn's worker, and how often the proxy had to ask. */
+function worker({ repeats, slot_free: after, slot_freed_by: by }) {
+  const asked = repeats ? `Sent to Hermes again, ${times(repeats)}. ` : "";
+  const known = by === "restart" ? " Hermes was started anew." : "";
+  return after === undefined ? asked.trim() : `${asked}Its worker was gone after ${duration(after)}.${known}`;
+}
+
+function givenUp(stop) {
+  const { receipt } = stop;
+  const open = receipt.missing.map((step) => MISSING[step]).join("; ");
+  return didNotStop(stop) ? `Hermes did not stop: ${open}. ${worker(receipt)}` : `Given up: ${open}. ${worker(receipt)}`;
+}
+
+function waiting({ receipt }) {
+  return [receipt.missing.length && `Waiting: ${MISSING[receipt.missing[0]]}.`, worker(receipt)].filter(Boolean).join(" ");
+}
+
+/** What became of a Stop, in words. */
+function explanation(stop) {
+  const { outcome, reason, status, failed, age, receipt, presses } = stop;
   const texts = {
     stale: `Not sent to Hermes${because(reason)}. Answered “cancelled: false”.`,
     refused: `Hermes had nothing to stop${because(reason)}. Answered “cancelled: false”.`,
@@ -35,11 +56,11 @@ function explanation({ outcome, reason, status, failed, age, receipt, presses })
     unguarded: "The proxy made a mistake, and passed it on to Hermes as it was.",
     failed: `Hermes gave no answer (${failed}), and the browser was told so.`,
     unanswered: age > GIVEN_UP ? "Its browser left before the answer." : "Being judged.",
-    unsettled: `Given up: ${receipt?.missing.map((step) => MISSING[step]).join("; ")}.`,
-    under_way: receipt?.missing.length ? `Waiting: ${MISSING[receipt.missing[0]]}.` : null,
-    settled: receipt?.slot_freed_by === "next start" ? "The slot was known to be free by the next start." : null,
+    unsettled: receipt && givenUp(stop),
+    under_way: receipt && waiting(stop),
+    settled: receipt && worker(receipt),
   };
-  const more = presses > 1 ? `Pressed ${count(presses, "time")}, sent once.` : null;
+  const more = presses > 1 ? `Pressed ${count(presses, "time")}.` : null;
   const text = [texts[outcome], more].filter(Boolean).join(" ");
   return text ? element("p", { class: "soft" }, text) : null;
 }

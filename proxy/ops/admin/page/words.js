@@ -15,6 +15,8 @@ export function duration(seconds) {
 /** @param {string|number} moment @returns {string} the time of day here, such as 14:03:22 */
 export const timeOfDay = (moment) => new Date(moment).toLocaleTimeString([], { hourCycle: "h23" });
 
+export const times = (number) => ({ 1: "once", 2: "twice" })[number] ?? `${number} times`;
+
 export const count = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
 
 export const STATES = {
@@ -29,7 +31,7 @@ export const STEPS = {
   backend_acked: "accepted",
   terminal_seen: "event",
   answered: "answered",
-  slot_free: "slot free",
+  slot_free: "worker gone",
 };
 
 /** What a step that has not happened leaves open. */
