@@ -97,13 +97,13 @@ async def test_a_connection_on_which_no_request_comes_ends(
 async def test_whoever_takes_no_answers_is_answered_no_further_and_ended(
     operator: "Operator", guard: "Guard", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "PATIENCE", 0.3)
+    monkeypatch.setattr(connection, "PATIENCE", 1.0)
     async with AsyncExitStack() as stack:
         browser = RawBrowser(operator.port, receive_buffer=4096)
         stack.callback(browser.close)
         await browser.connect()
         with contextlib.suppress(ConnectionError):
-            await browser.send_until_blocked(ASK.replace(b"healthz", b"metrics") * 1000, blocked_for=2.0)
+            await browser.send_until_blocked(ASK.replace(b"healthz", b"metrics") * 1000, blocked_for=5.0)
         assert b'admin_connections_dropped_total{why="slow"} 1.0' in (await operator.ask("/metrics")).body
 
 
