@@ -120,7 +120,7 @@ class LaneSettings(_Section):
     """Every other request: pages, files, settings, uploads."""
 
     relays: Count = 80
-    """Streams that stay open. A browser tab holds up to six on a recent Hermes."""
+    """Answers that are event streams, and WebSockets. A browser tab holds up to six on a recent Hermes."""
 
     @model_validator(mode="after")
     def _leave_one_thread(self) -> Self:

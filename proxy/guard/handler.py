@@ -117,6 +117,8 @@ class Handler:
                 return self._status(request, stream_id)
             case Health():
                 return self._pass_and_learn(request, self._learn_health)
+            case Other() if request.upgrade is None:
+                return self.relays.relay(request, call, Lane.CALLS)
             case Cancel() | Other():
                 lane = Lane.CONTROL if isinstance(call, Cancel) else Lane.CALLS
                 return forward(request, self.upstream, lane)

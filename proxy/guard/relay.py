@@ -18,7 +18,7 @@ from proxy.guard.reporting import Report
 from proxy.guard.steers import Steers
 from proxy.guard.watch import ChannelWatch, ChatWatch, NoWatch, Watch
 from proxy.hermes import answers
-from proxy.hermes.contract import EVENT_STREAM, Call, OpenStream, SessionChannel
+from proxy.hermes.contract import Call, EventStream, OpenStream, Other, SessionChannel
 from proxy.http.forward import stream_back
 from proxy.http.headers import values
 from proxy.http.lanes import Lane
@@ -27,7 +27,6 @@ from proxy.http.response import RawResponse, begin
 from proxy.http.stream import ResponseStream
 from proxy.http.upstream import Upstream
 
-_OK = 200
 _OUR_DOING = frozenset({Over.OVERDUE, Over.IDLE, Over.DRAINED, Over.FAILED})
 """Ends of a relay that the backend had no part in."""
 
@@ -68,11 +67,17 @@ class RelayGuard:
         for pump in tuple(self._open):
             pump.drain()
 
-    async def relay(self, request: Request, call: Call) -> web.StreamResponse:
-        """Opens what `call` asks for, and passes it on until it is over or the browser leaves."""
+    async def relay(self, request: Request, call: Call, lane: Lane = Lane.RELAYS) -> web.StreamResponse:
+        """Opens what `call` asks for, and passes it on until it is over or the browser leaves.
+
+        Args:
+            request: What the browser asked.
+            call: What it is.
+            lane: Whose slot to take for an answer that turns out to be no event stream.
+        """
         asked = self._ownership.clock()
-        async with self._upstream.request(request.head(), Lane.RELAYS, body=request.body()) as stream:
-            if _is_event_stream(stream):
+        async with self._upstream.request(request.head(), lane, body=request.body()) as stream:
+            if stream.is_event_stream and request.method != "HEAD":
                 return await self._join(request, stream, call)
             if isinstance(call, OpenStream):
                 learn = partial(self._learn_refusal, call.stream_id)
@@ -85,6 +90,9 @@ class RelayGuard:
 
     async def _join(self, request: Request, stream: ResponseStream, call: Call) -> web.StreamResponse:
         """Passes the stream on for as long as it lasts."""
+        if isinstance(call, Other):
+            call = EventStream()  # as its answer says
+            request.account.call = type(call).__name__
         request.outlast()
         response = await begin(request, stream)
         report: Report = partial(self._report, relay=f"r-{next(self._numbers)}", stream=_stream_id(call))
@@ -134,11 +142,6 @@ class RelayGuard:
     def _counted(self, call: Call, pump: Pump) -> AbstractContextManager[Callable[[], None]]:
         stream_id = _stream_id(call)
         return self._relays.opened(stream_id, pump) if stream_id else nullcontext(lambda: None)
-
-
-def _is_event_stream(stream: ResponseStream) -> bool:
-    content_type = b"".join(values(stream.headers, b"content-type")[:1])
-    return stream.status == _OK and content_type.lower().startswith(EVENT_STREAM.encode())
 
 
 def _stream_id(call: Call) -> str | None:

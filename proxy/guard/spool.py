@@ -5,13 +5,14 @@ import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import IO
 
 from proxy.guard.limits import Live
 from proxy.guard.reporting import Report, failing_open
 from proxy.hermes.contract import session_of_start
 from proxy.hermes.scanning import FieldScanner
-from proxy.http.message import Body
+from proxy.http.message import Body, resumed
 
 MOST_OF_ONE = 64 << 20
 """Bytes of the largest body that is kept on disk; Hermes takes none over 20 MiB."""
@@ -63,7 +64,7 @@ class Spooled:
 
     def body(self) -> Body:
         """The body from its beginning, as often as it is asked for."""
-        return Body(self.length, self._read())
+        return Body(self.length, self._read(), is_whole=True)
 
     async def fill(self, body: Body) -> "Spooled | Body":
         """This, once it holds all of `body`; or that same body, still to be streamed, if the disk does not take it."""
@@ -72,7 +73,8 @@ class Spooled:
             try:
                 await asyncio.to_thread(self._write, piece)
             except OSError:
-                return Body(body.length, self._and_then(piece, body.chunks))
+                return replace(body, chunks=self._and_then(piece, body.chunks))
+            body.passed(len(piece))
             with failing_open(self._report, "reading a large body"):
                 await asyncio.to_thread(scanner.feed, piece)
         self.session_id = scanner.finish()
@@ -181,14 +183,8 @@ async def in_memory(body: Body, limit: int) -> bytes | Body:
     async for chunk in body.chunks:
         held += chunk
         if len(held) > limit:
-            return Body(body.length, _resumed(bytes(held), body.chunks))
+            return replace(body, chunks=resumed(bytes(held), body.chunks))
     return bytes(held)
-
-
-async def _resumed(held: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield held
-    async for chunk in rest:
-        yield chunk
 
 
 async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

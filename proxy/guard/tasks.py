@@ -2,7 +2,11 @@
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Self, TypeVar
+
+from proxy.http.account import asker
+from proxy.http.room import Held
 
 T = TypeVar("T")
 
@@ -27,9 +31,16 @@ class Tasks:
         task = asyncio.create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._done)
+        if (account := asker()) is not None and account.held is not None:
+            account.held.share()  # as it may go on with the body of a request that has ended
+            task.add_done_callback(partial(_close, account.held))
         return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # retrieved, so that a browser that left causes no "never retrieved"
+
+
+def _close(held: Held, _task: asyncio.Task[Any]) -> None:
+    held.close()

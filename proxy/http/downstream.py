@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 LOOK_AGAIN: Final = 0.05
 """Seconds between looks at the socket of a connection that is not being read (P6)."""
 
+PIPELINED: Final = 2
+"""Requests that wait behind the one under way; with so many, no more is read."""
+
 _NOTHING: Final[deque[Any]] = deque(maxlen=0)
 """The requests that wait on a connection which takes no more of them."""
 
@@ -65,6 +68,7 @@ class Downstream(web.RequestHandler):
         super().__init__(server, loop=loop, **kwargs)
         parser = RequestParser(cast("HttpRequestParser", self._parser), self._read_no_more)
         self._parser = cast("HttpRequestParser", parser)
+        self._max_msg_queue_size, self._msg_queue_resume_size = PIPELINED, 0
         self.server = server
         self.peer = ""
         self.welcome = Welcome.SERVED
@@ -143,7 +147,7 @@ class Downstream(web.RequestHandler):
         if self._payload_parser is not None:
             self._payload_parser.feed_eof()
             return self.ssl_context is None  # TLS cannot be half-closed
-        if self._request_in_progress:
+        if self._request_in_progress or self.writing_paused:
             self.abort()
         return None
 
@@ -197,18 +201,34 @@ class Downstream(web.RequestHandler):
         request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
     ) -> tuple[web.StreamResponse, bool]:
         """Carry out a request, refused ones included, in a task of its own; tell what became of it."""
-        if self.server.observer is None:
-            return await super()._handle_request(request, start_time, request_handler)
-        asked = cast("Request", request)
+        asked, observer = cast("Request", request), self.server.observer
+        asked.account.browser = asked
         asked.account.open()
-        self.server.observer.begin(asked)
+        if observer is not None:
+            observer.begin(asked)
         try:
+            await self._until_taken(asked)
             response, reset = await super()._handle_request(request, start_time, request_handler)
             asked.account.left |= reset
             return response, reset
         finally:
             asked.account.left |= self._browser_left and not asked.patient_writer.is_done
-            self.server.observer.end(asked)
+            asked.account.close()
+            if observer is not None:
+                observer.end(asked)
+
+    async def _until_taken(self, request: Request) -> None:
+        """Answer nobody who does not take the answers that there are (backpressure, P7).
+
+        Raises:
+            ConnectionError: they were not taken, or the browser is gone.
+        """
+        try:
+            await request.patient_writer.drain()
+        except ConnectionError as error:
+            request.account.fail(error, ProxyError(""))
+            self.abort()
+            raise
 
     def handle_error(
         self,

@@ -12,7 +12,7 @@
     │   ├── TargetTooLongError       414  its request line is over 64 KiB
     │   ├── TooManyLoginsError       429  its client failed to log in too often
     │   ├── TooManyConnectionsError  429  its client has too many connections open
-    │   ├── HeadersTooLargeError     431  a header is over 64 KiB, or there are too many
+    │   ├── HeadersTooLargeError     431  a header is over 64 KiB, or there are too many or too much
     │   ├── UnsupportedRequestError  501  a method or transfer coding nobody here knows
     │   └── UnsupportedVersionError  505  neither HTTP/1.0 nor HTTP/1.1
     ├── BackendError                 the backend's fault
@@ -21,6 +21,8 @@
     │   ├── AnswerTooLargeError      502  its answer is over a limit of ours
     │   └── BackendTooSlowError      504  it did not answer in time
     ├── NoCapacityError              503  ours: no slot is free
+    │   ├── CrowdedOutError          503  its browser is slow, and others wait
+    │   └── NoRoomError              503  ours: too much of bodies is held
     └── DrainingError                503  ours: nothing new begins
 
 Raised before a response head has gone out, each becomes the JSON error that its ``status``,
@@ -165,6 +167,18 @@ class NoCapacityError(ProxyError):
 
     status = 503
     code = "no_capacity"
+
+
+class CrowdedOutError(NoCapacityError):
+    """Its slot went to others, who waited for it while the browser did not get on."""
+
+    code = "crowded_out"
+
+
+class NoRoomError(NoCapacityError):
+    """As much of what browsers send is held as may be (P7)."""
+
+    code = "no_room"
 
 
 class DrainingError(ProxyError):

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from proxy.http.errors import NoCapacityError
+from proxy.http.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from proxy.http.account import Account
+
 RETRY_AFTER: Final = (2, 6)
 """Seconds between which ``Retry-After`` is drawn."""
+
+
+RELIEF: Final = 1.0
+"""Seconds in which a relay whose browser is late has given way to another."""
 
 
 class Lane(Enum):
@@ -58,7 +64,7 @@ class Lanes:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.wait = wait
-        self._slots = {lane: _Slots(bounds[lane]) for lane in Lane}
+        self._slots = {lane: Slots(bounds[lane]) for lane in Lane}
         self._jitter = jitter
 
     def in_use(self, lane: Lane) -> int:
@@ -74,26 +80,26 @@ class Lanes:
         for lane, slots in self._slots.items():
             slots.resize(bounds[lane])
 
-    async def take(self, lane: Lane) -> None:
-        """Take one slot of ``lane``, which is to be given back.
+    async def take(self, lane: Lane, who: Account | None = None) -> None:
+        """Take one slot of ``lane`` for a request, which is to be given back.
 
         Raises:
-            NoCapacityError: there is none: at once for ``RELAYS``, after ``wait`` for the others (P7).
+            NoCapacityError: there is none: after ``wait`` (P7), or for ``RELAYS`` at once, unless somebody gives way.
         """
         slots = self._slots[lane]
-        if slots.take_at_once():
+        if slots.take_at_once(who):
             return
-        if lane is Lane.RELAYS:
+        if lane is Lane.RELAYS and not slots.relieve(1):
             raise self._busy(lane)
         try:
-            async with asyncio.timeout(self.wait):
-                await slots.take()
+            async with asyncio.timeout(RELIEF if lane is Lane.RELAYS else self.wait):
+                await slots.take(who)
         except TimeoutError:
             raise self._busy(lane) from None
 
-    def give_back(self, lane: Lane) -> None:
-        """Give back one slot of ``lane``."""
-        self._slots[lane].give_back()
+    def give_back(self, lane: Lane, who: Account | None = None) -> None:
+        """Give back one slot of ``lane``, which was taken for ``who``."""
+        self._slots[lane].give_back(who)
 
     def _busy(self, lane: Lane) -> NoCapacityError:
         low, high = RETRY_AFTER
@@ -101,53 +107,3 @@ class Lanes:
             f"All {self.bound(lane)} connections for {lane.value} are in use; try again shortly.",
             retry_after=low + int(self._jitter() * (high - low + 1)),
         )
-
-
-class _Slots:
-    """A semaphore whose bound may change. First come, first served."""
-
-    def __init__(self, bound: int) -> None:
-        self.bound = bound
-        self.in_use = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def is_full(self) -> bool:
-        return self.in_use >= self.bound
-
-    def resize(self, bound: int) -> None:
-        self.bound = bound
-        self._serve()
-
-    def take_at_once(self) -> bool:
-        """A slot, if there is one that nobody waits for."""
-        if self.is_full or self._waiting:
-            return False
-        self.in_use += 1
-        return True
-
-    async def take(self) -> None:
-        """A slot, once there is one; the caller bounds the wait."""
-        mine = asyncio.get_running_loop().create_future()
-        self._waiting.append(mine)
-        self._serve()
-        try:
-            await mine
-        except asyncio.CancelledError:
-            if not mine.cancelled():  # it was served in the same moment
-                self.give_back()
-            raise
-        finally:
-            self._waiting.remove(mine)
-
-    def give_back(self) -> None:
-        self.in_use -= 1
-        self._serve()
-
-    def _serve(self) -> None:
-        for waiting in self._waiting:
-            if self.is_full:
-                return
-            if not waiting.done():
-                self.in_use += 1
-                waiting.set_result(None)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxy.http.headers import RawHeaders, with_content_length
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from proxy.http.room import Held
+
+PIECE: Final = 1 << 18
+"""Bytes of a body that are sent in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +38,52 @@ class Body:
     Attributes:
         length: In bytes; None sends it chunked.
         chunks: Its pieces. Whatever they raise ends the request.
+        held: What of it counts against the room for bodies; None for one that came from no browser.
+        is_whole: Whether all of it is at hand, so that whoever sends it waits for nobody.
     """
 
     length: int | None
     chunks: AsyncIterator[bytes]
+    held: Held | None = None
+    is_whole: bool = False
 
     @classmethod
     def of(cls, data: bytes) -> Body:
         """A body that is at hand in whole."""
-        return cls(len(data), _one(data))
+        return cls(len(data), _pieces(data), is_whole=True)
+
+    async def begun(self, size: int) -> Body:
+        """The same body, once ``size`` bytes of it have come, or all.
+
+        Raises:
+            Exception: whatever its pieces raise.
+        """
+        if self.is_whole:
+            return self
+        come = bytearray()
+        async for chunk in self.chunks:
+            come += chunk
+            if len(come) >= size:
+                return replace(self, chunks=resumed(bytes(come), self.chunks), is_whole=len(come) == self.length)
+        return replace(self, chunks=_pieces(bytes(come)), is_whole=True)
+
+    def passed(self, count: int) -> None:
+        """So many bytes of it have gone on."""
+        if self.held is not None:
+            self.held.shrink(count)
 
 
-async def _one(data: bytes) -> AsyncIterator[bytes]:
-    if data:
-        yield data
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    """Small ones: what a transport is given at once, it copies."""
+    for start in range(0, len(data), PIECE):
+        yield data[start : start + PIECE]
+
+
+async def resumed(held: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What has come of a body, and then what is still to come."""
+    yield held
+    async for chunk in rest:
+        yield chunk
 
 
 @dataclass(frozen=True, slots=True)

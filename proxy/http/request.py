@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web_protocol import RequestPayloadError
 
 from proxy.http.account import Account
-from proxy.http.errors import BadRequestError, RequestTimeoutError, RequestTooLargeError
+from proxy.http.errors import RequestTooLargeError
 from proxy.http.headers import (
     certain_address,
     client_address,
@@ -22,12 +19,14 @@ from proxy.http.headers import (
     with_host,
 )
 from proxy.http.hops import passed_on
+from proxy.http.incoming import Incoming
 from proxy.http.message import Body, RequestHead
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from proxy.http.downstream import Downstream
+    from proxy.http.errors import ProxyError
     from proxy.http.headers import Address, RawHeaders
     from proxy.http.parser import RequestMessage
     from proxy.http.writer import PatientWriter
@@ -48,7 +47,9 @@ class Request(web.BaseRequest):
         super().__init__(*args)
         self.account = Account(clock)
         self._client: str | None = None
+        self._incoming: Incoming | None = None
         self.patient_writer.on_body_write = self.account.wrote
+        self.patient_writer.pace = self.account.pace
 
     @property
     def downstream(self) -> Downstream:
@@ -153,7 +154,12 @@ class Request(web.BaseRequest):
 
     def body(self) -> Body | None:
         """The body under way, or None if the request announces none. May be taken once."""
-        return Body(content_length(self.raw_headers), self._chunks()) if self._framed else None
+        if not self._framed:
+            return None
+        rules, room = self.downstream.rules, self.downstream.server.room
+        self._incoming = incoming = Incoming(self._payload, rules, room, self.account.pace)
+        self.account.held = incoming.held
+        return Body(content_length(self.raw_headers), incoming.chunks(self._say_continue), incoming.held)
 
     async def buffered(self, limit: int) -> bytes | None:
         """The whole body, or None if the request announces none.
@@ -161,6 +167,7 @@ class Request(web.BaseRequest):
         Raises:
             RequestTooLargeError: it is over ``limit`` bytes.
             RequestTimeoutError, BadRequestError: it did not arrive.
+            NoRoomError: nothing more can be held.
         """
         body = self.body()
         if body is None:
@@ -174,6 +181,12 @@ class Request(web.BaseRequest):
                 raise RequestTooLargeError(f"The request's body is over {limit} bytes.")
         return bytes(received)
 
+    def give_way(self, error: ProxyError) -> None:
+        """Wait for this browser no more, neither for its body nor for it to take the answer."""
+        if self._incoming is not None:
+            self._incoming.give_way(error)
+        self.patient_writer.give_up()
+
     def abort(self) -> None:
         """Drop the browser's connection at once, unsent bytes included."""
         self.downstream.abort()
@@ -185,31 +198,6 @@ class Request(web.BaseRequest):
     @property
     def _framed(self) -> bool:
         return bool(values(self.raw_headers, b"content-length") or values(self.raw_headers, b"transfer-encoding"))
-
-    async def _chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes: waiting for it spends seconds, of which every byte earns some back."""
-        self._say_continue()
-        rules = self.downstream.rules
-        left = rules.patience
-        while True:
-            asked = self._loop.time()
-            chunk = await self._next_chunk(left)
-            if not chunk:
-                return
-            left -= self._loop.time() - asked
-            left = min(left + len(chunk) / rules.body_rate, rules.patience)
-            yield chunk
-
-    async def _next_chunk(self, within: float) -> bytes:
-        try:
-            async with asyncio.timeout(within):
-                return await self._payload.readany()
-        except TimeoutError:
-            raise RequestTimeoutError("The request's body arrives too slowly, or not at all.") from None
-        except (RequestPayloadError, HttpProcessingError) as error:
-            raise BadRequestError("The request's body is malformed.") from error
-        except ConnectionError as error:
-            raise BadRequestError("The request's body broke off.") from error
 
     def _say_continue(self) -> None:
         """Answer ``Expect`` once somebody is there to read the body (RFC 9110 §10.1.1)."""

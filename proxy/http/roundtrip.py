@@ -99,6 +99,7 @@ class RoundTrip:
         try:
             async for chunk in body.chunks:
                 await writer.write(chunk)
+                body.passed(len(chunk))
             await writer.write_eof()
         except PeerStalledError:
             raise BackendTooSlowError("The backend stopped taking the request.") from None

@@ -18,6 +18,7 @@ from proxy.http.hops import answer_here, hops_left
 from proxy.http.places import OWNER, both_families, unix_socket
 from proxy.http.request import Request
 from proxy.http.response import reply
+from proxy.http.room import Room
 from proxy.http.rules import Rules
 from proxy.http.strictness import MAX_FIELD, MAX_HEADERS, MAX_TARGET, check_request
 from proxy.http.writer import PatientWriter
@@ -58,11 +59,12 @@ class Server(web.Server):
             with those that it began with.
         idle_timeout: Seconds a connection may wait for its next request.
         observer: Told of every request.
+        room: For the bodies that are held.
 
     Attributes:
         rules: The terms in force.
         crowd: Who has how many connections open.
-        observer: As above.
+        observer, room: As above.
         is_retiring: Whether every connection ends with the request that is under way on it.
     """
 
@@ -73,6 +75,7 @@ class Server(web.Server):
         *,
         idle_timeout: float = 75.0,
         observer: Observer | None = None,
+        room: Room | None = None,
     ) -> None:
         def vetted(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
             asked = cast("Request", request)
@@ -88,6 +91,7 @@ class Server(web.Server):
         self.rules = rules or Rules()
         self.observer = observer
         self.crowd = Crowd()
+        self.room = room or Room()
         self.is_retiring = False
         super().__init__(
             vetted,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import select
 import socket
 import struct
+import termios
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -62,6 +64,16 @@ def reset_on_close(transport: asyncio.BaseTransport) -> None:
         return
     with suppress(OSError):  # the peer may be gone already
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def unacknowledged(transport: asyncio.BaseTransport | None) -> int:
+    """Bytes that the kernel was given and the peer's has not acknowledged (``SIOCOUTQ``, tcp(7)); 0 if nobody tells."""
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is None or sock.fileno() < 0:
+        return 0
+    with suppress(OSError):
+        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
+    return 0
 
 
 def unread_bytes(transport: asyncio.BaseTransport, limit: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from aiohttp.client_exceptions import ClientError
@@ -25,6 +26,9 @@ BROKEN: Final = (ClientError, HttpProcessingError, OSError)
 """What aiohttp's client protocol raises for a connection that broke or speaks no HTTP."""
 
 FIRST_ERROR: Final = 400
+
+EVENT_STREAM: Final = b"text/event-stream"
+"""The content type of a stream of server-sent events (the HTML standard, section 9.2)."""
 
 
 class Sink(Protocol):
@@ -72,6 +76,12 @@ class ResponseStream:
     def connection(self) -> Connection:
         """What it arrives on, unless that was handed over to be followed."""
         return cast("Connection", self._carrier)
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether it may last for as long as somebody listens, as its own content type says."""
+        content_type = b"".join(values(self.headers, b"content-type")[:1])
+        return self.status == HTTPStatus.OK and content_type.lower().startswith(EVENT_STREAM)
 
     def release(self) -> Connection | None:
         """The connection, if the answer has arrived on it and the request was sent, in whole; else it is aborted."""

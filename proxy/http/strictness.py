@@ -30,6 +30,7 @@ from proxy.http.errors import (
     UnsupportedVersionError,
 )
 from proxy.http.headers import FORBIDDEN, RawHeaders, values
+from proxy.http.parser import MAX_HEAD, HeadTooLongError
 
 LINE: Final = 65_536
 """The longest line Hermes reads, in bytes with its CRLF (``http.server``, ``http.client``)."""
@@ -135,6 +136,8 @@ def _is_uncountable(headers: RawHeaders) -> bool:
 
 def refusal(error: Exception) -> BrowserError:
     """What a parser's error is called on the wire."""
+    if isinstance(error, HeadTooLongError):
+        return HeadersTooLargeError(f"The head of the request is over {MAX_HEAD} bytes.")
     if isinstance(error, LineTooLong):
         return _too_long(error)
     if isinstance(error, BadHttpMethod):

@@ -8,23 +8,28 @@ connection; everything else gets a fresh one that is told, and made, to close.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from proxy.http.account import asking
+from proxy.http.account import asker, asking
 from proxy.http.errors import BackendBrokenError
 from proxy.http.headers import serialize, values
+from proxy.http.lanes import Lane
 from proxy.http.pool import IdlePool
 from proxy.http.roundtrip import RoundTrip
 
 if TYPE_CHECKING:
     from proxy.http.headers import RawHeaders
-    from proxy.http.lanes import Lane, Lanes
+    from proxy.http.lanes import Lanes
     from proxy.http.message import Body, RequestHead
     from proxy.http.origin import Origin
     from proxy.http.stream import ResponseStream
 
 IDLE_CONNECTIONS: Final = 4
 """Most connections kept for another request, unless told otherwise; each may hold a thread (F7)."""
+
+BEGUN: Final = 65_536
+"""Bytes of a body that have come before a slot is taken for it, unless it is shorter."""
 
 SHAREABLE: Final = frozenset({"GET", "HEAD"})
 
@@ -81,14 +86,16 @@ class Upstream:
 
         Args:
             head: End-to-end fields, target and method go out as they are.
-            lane: Whose slot to take, held until the context is left.
+            lane: Whose slot to take, once there is something to send, held until the context is left. A body of
+                which only the beginning has come then takes one of ``CALLS`` in place of ``CONTROL``; and an answer
+                that is an event stream, one of ``RELAYS``.
             body: Streamed while the answer is awaited. An error answer stops it.
             repeatable: Whether a ``GET`` or ``HEAD`` may be sent again when the idle connection
                 it went out on turns out to be dead. Never sent twice if False.
             upgrade: Protocol to ask to switch to (RFC 9110 §7.8).
 
         Raises:
-            NoCapacityError: the lane is full.
+            NoCapacityError: the lane is full, or ``RELAYS`` for an event stream.
             BackendUnreachableError, BackendTooSlowError, BackendBrokenError: no answer came.
             Exception: whatever ``body`` raises.
         """
@@ -142,7 +149,7 @@ class Exchange:
     Not a generator: that would keep its frame, and what was asked, for as long as the answer lasts, which may be hours.
     """
 
-    __slots__ = ("_lane", "_shares", "_stream", "_trip", "_upstream")
+    __slots__ = ("_lane", "_shares", "_stream", "_trip", "_upstream", "_who")
 
     _stream: ResponseStream
 
@@ -151,19 +158,48 @@ class Exchange:
         self._lane = lane
         self._trip = trip
         self._shares = shares
+        self._who = asker()
 
     async def __aenter__(self) -> ResponseStream:
         """The answer. Raises as ``Upstream.request`` says."""
-        await self._upstream.lanes.take(self._lane)
+        await self._await_body()
+        await self._upstream.lanes.take(self._lane, self._who)
         ask = self._upstream.ask_shared if self._shares else self._upstream.ask_fresh
         try:
             with asking():
                 self._stream = await ask(self._trip)
             del self._trip
+            if self._stream.is_event_stream:
+                await self._change_lane()
         except BaseException:
-            self._upstream.lanes.give_back(self._lane)
+            self._upstream.lanes.give_back(self._lane, self._who)
             raise
         return self._stream
+
+    async def _await_body(self) -> None:
+        """Have something to send before a slot is taken; a body that is still to come never goes by ``CONTROL``.
+
+        Whoever announces a body and does not send it would otherwise hold the slot.
+        """
+        if self._trip.body is None:
+            return
+        body = await self._trip.body.begun(BEGUN)
+        self._trip = replace(self._trip, body=body)
+        if self._lane is Lane.CONTROL and not body.is_whole:
+            self._lane = Lane.CALLS
+
+    async def _change_lane(self) -> None:
+        """Hold a slot of ``RELAYS`` for what may last for hours, whatever it was asked as."""
+        if self._lane is Lane.RELAYS:
+            return
+        try:
+            await self._upstream.lanes.take(Lane.RELAYS, self._who)
+        except BaseException:
+            self._stream.abort()
+            await self._stream.stop_sending()
+            raise
+        self._upstream.lanes.give_back(self._lane, self._who)
+        self._lane = Lane.RELAYS
 
     async def __aexit__(self, *_: object) -> None:
         """Be done with it, wherever it is."""
@@ -172,7 +208,7 @@ class Exchange:
             self._upstream.take_back(self._stream, shares=self._shares)
             await self._stream.stop_sending()
         finally:
-            self._upstream.lanes.give_back(self._lane)
+            self._upstream.lanes.give_back(self._lane, self._who)
 
 
 def _framing(body: Body, fields: list[tuple[bytes, bytes]]) -> RawHeaders:

@@ -84,6 +84,7 @@ class Metrics:
             "relay_ended": lambda _: self._relays.dec(),
             "request_refused": lambda fields: self._refusals.labels(str(fields.get("code"))).inc(),
             "request_ended": self._request_ended,
+            "operator_dropped": lambda fields: self._dropped.labels(str(fields.get("why"))).inc(),
             "internal_error": lambda _: self._internal_errors.inc(),
         }
 
@@ -135,7 +136,9 @@ class Metrics:
         self._orphans = counter("orphans_closed", "Streams from the backend that the proxy closed, by cause.", "cause")
         self._events = counter("events_relayed", "Events written to browsers.")
         self._requests = counter("requests", "Requests ended.", "call", "status", "ended_by")
+        self._failures = counter("requests_failed", "Requests refused or broken off, by the error's code.", "error")
         self._refusals = counter("requests_refused", "Requests that the proxy refused by itself.", "code")
+        self._dropped = counter("admin_connections_dropped", "Connections of the admin listener that it ended.", "why")
         self._internal_errors = counter("internal_errors", "Mistakes of the proxy's; the request passed (P8).")
 
     def _make_histograms(self) -> None:
@@ -209,6 +212,8 @@ class Metrics:
     def _request_ended(self, fields: Fields) -> None:
         call, status, ended_by = (fields.get(name) for name in ("call", "status", "ended_by"))
         self._requests.labels(call, f"{str(status)[:1]}xx", ended_by).inc()
+        if isinstance(error := fields.get("error"), str):
+            self._failures.labels(error).inc()
         seconds, backend = _seconds(fields, "seconds"), _seconds(fields, "backend")
         if seconds is None or call in _STREAMS or status == _SWITCHING:
             return

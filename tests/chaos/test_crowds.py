@@ -92,7 +92,8 @@ async def test_a_stop_gets_through_with_every_relay_and_call_slot_taken(
     await crowd(stage, "/api/sessions/events", 80 - 1)
     for _ in range(24):
         uploading = await stage.raw_browser()
-        await uploading.send(b"POST /api/upload HTTP/1.1\r\nHost: hermes\r\nContent-Length: 999\r\n\r\nhalf of it")
+        begun = bytes(1 << 16)
+        await uploading.send(b"POST /api/upload HTTP/1.1\r\nHost: hermes\r\nContent-Length: 99999\r\n\r\n" + begun)
     await stage.backend.ledger.until(lambda: len(stage.backend.ledger.requests_for("/api/upload")) == 24)
     waiting = [await stage.raw_browser() for _ in range(50)]
     for browser in waiting:
@@ -108,3 +109,20 @@ async def test_a_stop_gets_through_with_every_relay_and_call_slot_taken(
     assert seconds < 0.5
     assert (further.status, further.json["code"]) == (503, "no_capacity")
     assert 2 <= int(dict(further.headers)["Retry-After"]) <= 6
+
+
+async def test_observers_that_do_not_say_so_keep_nobody_out(make_stage: MakeStage) -> None:
+    """Hermes answers them with an event stream whatever they accept; more of them than there are slots for calls."""
+    stage = await make_stage("v0.52.262", heartbeat=QUIET)
+    session_id, stream_id, tab = await stage.browser.turn()
+    await crowd(stage, f"/api/sessions/{session_id}/events", 30)
+
+    called = await stage.browser.call("GET", "/api/auth/status")
+    stopped = await stage.browser.cancel(stream_id)
+
+    assert (called.status, stopped.json["cancelled"]) == (200, True)
+    assert (await tab.ended()).endings == ["cancel"]
+    await stage.browser.call("GET", "/api/auth/status")
+    for browser in stage.raw:
+        browser.leave_by_fin()
+    await stage.gone(within=1.0)

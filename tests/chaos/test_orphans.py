@@ -129,6 +129,7 @@ async def test_a_relay_ends_with_its_browser_in_mid_upload(
     before = open_connections(stage.backend.port)
     browser = await stage.raw_browser()
     await browser.get(target, "Content-Length: 999999999")
+    await browser.send(bytes(1 << 16))
     await browser.until(b"event: token")
     await browser.send(bytes(1 << 20))
 

@@ -3,93 +3,26 @@
 import asyncio
 import contextlib
 import json
-import os
 import resource
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from proxy.ops.verify import verify_files
-from tests.chaos.conftest import MakeStage
+from tests.chaos.conftest import MakeStage, Pair
 from tests.support.lab import PATIENCE, Browser, Reply
-from tests.support.processes import ON_ASYNCIO, ON_UVLOOP, Process
 from tests.support.raw import RawBrowser
 from tests.support.standin import KEPT
 
 TOO_FEW = 12
 """Descriptors more than the proxy has open: a turn's few, and not those of a crowd."""
 
-Run = Callable[..., Awaitable[Process]]
-
 
 def open_descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-@pytest.fixture
-async def run() -> AsyncIterator[Run]:
-    """Runs a Python command until the test's end."""
-    processes: list[Process] = []
-
-    async def start(*arguments: str, **variables: str) -> Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, stderr=asyncio.subprocess.PIPE, env={**os.environ, **variables}
-        )
-        processes.append(Process(process))
-        return processes[-1]
-
-    yield start
-    for started in processes:
-        await started.end()
-
-
-class Pair:
-    """The backend and the proxy in front of it, each a process."""
-
-    def __init__(self, run: Run, browser: Browser) -> None:
-        self.run = run
-        self.browser = browser
-        self.port = 0
-
-    async def start(self, **settings: str) -> None:
-        await self.start_backend()
-        is_uvloop = type(asyncio.get_running_loop()).__module__ == "uvloop"
-        self.proxy = await self.run(
-            *("-c", ON_UVLOOP if is_uvloop else ON_ASYNCIO, "serve"),
-            *(f"--upstream=http://127.0.0.1:{self.port}", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0"),
-            **{f"STREAM_GUARD__{name}": value for name, value in settings.items()},
-        )
-        await self.proxy.says("guarding ")
-        self.browser.base = self.proxy.url
-
-    async def start_backend(self) -> None:
-        """On the port that it had."""
-        self.backend = await self.run("-m", "tests.support.standin", str(self.port))
-        await self.backend.says("listening on ")
-        self.port = int(self.backend.said[0].split()[-1])
-
-    async def check_that_a_stop_works(self) -> None:
-        """A turn, its Stop, and the next turn."""
-        stream_id = await self.browser.start_when_accepted(KEPT, "n=400 tag=B")
-        tab = await self.browser.open(stream_id).until(lambda tab: "token" in tab.names)
-        assert (await self.browser.cancel(stream_id)).json["cancelled"] is True
-        assert (await tab.ended()).endings == ["cancel"]
-        stream_id = await self.browser.start_when_accepted(KEPT, "n=3 tag=C")
-        assert (await self.browser.open(stream_id).ended()).text == "C0 C1 C2 "
-
-
-@pytest.fixture
-async def pair(run: Run) -> AsyncIterator[Pair]:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        browser = Browser("", session)
-        yield Pair(run, browser)
-        for tab in browser.tabs:
-            await tab.leave()
 
 
 async def test_a_backend_that_freezes_in_mid_turn_and_goes_on(pair: Pair) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from proxy.guard.tasks import Tasks
+from proxy.http.account import Account
+from proxy.http.room import Room
 from tests.support.virtual_time import in_virtual_time
 
 
@@ -96,6 +98,27 @@ async def test_an_error_that_nobody_awaits_is_no_complaint() -> None:
     gc.collect()
 
     assert complaints == []
+
+
+@in_virtual_time
+async def test_the_body_of_a_request_counts_until_the_last_of_its_tasks_has_ended() -> None:
+    """P7, P10: a browser that leaves gives no memory back that its start still needs."""
+    room = Room()
+    account = Account(asyncio.get_running_loop().time)
+
+    async def carry_out(tasks: Tasks) -> None:
+        account.open()
+        account.held = room.held(lambda _error: None)
+        account.held.grow(1000)
+        tasks.spawn(answer(2), "a start")
+        account.close()
+
+    async with Tasks() as tasks:
+        await asyncio.create_task(carry_out(tasks))
+        await asyncio.sleep(1)
+        assert room.used == 1000
+        await asyncio.sleep(2)
+        assert room.used == 0
 
 
 @in_virtual_time

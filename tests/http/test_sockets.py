@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from proxy.http.sockets import give_up_after, peer_hung_up, reset_on_close, unread_bytes
+from proxy.http.sockets import give_up_after, peer_hung_up, reset_on_close, unacknowledged, unread_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,10 +68,27 @@ def test_silent_peer_is_probed_and_given_up_in_the_stated_time() -> None:
         assert idle + interval * count <= 30
 
 
+def test_what_the_peer_has_not_acknowledged_is_known() -> None:
+    """On its way it waits for the peer's kernel, whose buffer is full."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        theirs.connect(listener.getsockname())
+        ours, _ = listener.accept()
+        with ours:
+            ours.setblocking(False)  # noqa: FBT003 - its only argument
+            sent = ours.send(bytes(1 << 22))
+            left = unacknowledged(Transport(ours))
+            assert 0 < left <= sent
+            taken = len(theirs.recv(1 << 16))
+            assert taken
+            assert unacknowledged(Transport(ours)) <= left
+
+
 def test_socket_that_is_closed_already_is_no_error() -> None:
     sock = socket.socket()
     sock.close()
     reset_on_close(Transport(sock))
+    assert unacknowledged(Transport(sock)) == unacknowledged(None) == 0
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])

@@ -189,6 +189,15 @@ def test_what_stays_open_is_counted_and_not_measured(scraped: Scraped, stream: d
     assert scraped.value("requests_total", call=stream["call"], status=status, ended_by="proxy") == 1
 
 
+def test_what_was_refused_or_broken_off_is_counted_by_its_error(scraped: Scraped) -> None:
+    ended(scraped)
+    for error in ("browser_stalled", "crowded_out", "crowded_out", None):
+        ended(scraped, error=error)
+
+    assert scraped.value("requests_failed_total", error="browser_stalled") == 1
+    assert scraped.value("requests_failed_total", error="crowded_out") == 2
+
+
 def test_refusals_and_mistakes_are_counted(scraped: Scraped) -> None:
     scraped.report("request_refused", code="cross_site", path="/api/chat/cancel", client="10.0.0.1")
     scraped.report("internal_error", step="judging a cancel")

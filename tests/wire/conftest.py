@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from proxy.http.observer import Observer
     from proxy.http.request import Request
+    from proxy.http.room import Room
 
 PATIENCE = 5.0
 
@@ -204,11 +205,12 @@ class Proxied:
         sock = socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.wires.append(Wire(sock))
+        wire = Wire(sock)
+        self.wires.append(wire)
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(PATIENCE):
             await loop.sock_connect(sock, ("127.0.0.1", self.port))
-        return self.wires[-1]
+        return wire
 
 
 Handle = Callable[["Request", Upstream], Awaitable["web.StreamResponse"]]
@@ -233,6 +235,7 @@ async def start(backend: Listener) -> AsyncIterator[Start]:
             lane_wait: float = 5.0,
             upstream: Mapping[str, Any] | None = None,
             observer: Observer | None = None,
+            room: Room | None = None,
             **rules: Any,
         ) -> Proxied:
             origin = url if isinstance(url, Origin) else Origin.parse(url or backend.url)
@@ -241,7 +244,7 @@ async def start(backend: Listener) -> AsyncIterator[Start]:
             async def handler(request: Request) -> web.StreamResponse:
                 return await handle(request, asked)
 
-            served = Server(handler, Rules(**rules), observer=observer)
+            served = Server(handler, Rules(**rules), observer=observer, room=room)
             listening = await listen(served, "127.0.0.1", 0)
             port = listening.sockets[0].getsockname()[1]
             proxied = Proxied(asked, served, port, [])

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 HOST = b"Host: h\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+BEGUN = bytes(65_536)
+"""As much of a body as has come before the backend hears of its request."""
+
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
 """Another request, hidden in or behind one."""
 

@@ -12,6 +12,7 @@ from proxy.http.errors import BackendBrokenError
 from proxy.http.lanes import Lane
 from proxy.http.message import Body, RequestHead
 from tests.wire.conftest import PATIENCE, Listener, Proxied, Wire
+from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -148,7 +149,7 @@ async def test_a_request_whose_body_fails_breaks_its_answer_off(
     heard, failing = Heard(), asyncio.Event()
 
     async def chunks() -> AsyncIterator[bytes]:
-        yield b"some of it"
+        yield BEGUN
         await failing.wait()
         raise ZeroDivisionError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.wire.messages import ADDED, CHUNKED, OK, SMUGGLED, answered, asked_with, get, post
+from tests.wire.messages import ADDED, BEGUN, CHUNKED, OK, SMUGGLED, answered, asked_with, get, post
 
 if TYPE_CHECKING:
     from tests.wire.conftest import Listener, Proxied
@@ -222,20 +222,27 @@ CHUNKS_REFUSED = {
 }
 
 
-async def broken_off(proxied: Proxied, backend: Listener, body: bytes) -> tuple[int, str]:
-    """The one answer to a chunked request whose body breaks off, as the backend can tell."""
-    browser = await proxied.browser()
-    await browser.send(chunks(body))
-    asked = await backend.accept()
-    assert await asked.rest() in {BY_CHUNKS, BY_CHUNKS + b"5\r\nhello\r\n"}
-    told = await answered(browser)
-    assert await backend.nobody_comes(0.01)
-    return told
+@pytest.mark.parametrize("body", CHUNKS_REFUSED.values(), ids=CHUNKS_REFUSED)
+async def test_a_malformed_chunk_is_400(proxied: Proxied, backend: Listener, body: bytes) -> None:
+    assert await refused(proxied, backend, chunks(body)) == (400, "bad_request")
+
+
+MUCH = b"10000\r\n" + BEGUN + b"\r\n"
+"""A chunk with which the request goes on to the backend."""
 
 
 @pytest.mark.parametrize("body", CHUNKS_REFUSED.values(), ids=CHUNKS_REFUSED)
-async def test_a_malformed_chunk_is_400(proxied: Proxied, backend: Listener, body: bytes) -> None:
-    assert await broken_off(proxied, backend, body) == (400, "bad_request")
+async def test_a_malformed_chunk_behind_others_is_400_and_breaks_off_as_the_backend_can_tell(
+    proxied: Proxied, backend: Listener, body: bytes
+) -> None:
+    browser = await proxied.browser()
+    await browser.send(post(CHUNKED, MUCH))
+    asked = await backend.accept()
+    assert await asked.until(BEGUN + b"\r\n") == BY_CHUNKS + MUCH
+    await browser.send(body + SMUGGLED)
+    assert await answered(browser) == (400, "bad_request")
+    assert await asked.rest() in {b"", b"5\r\nhello\r\n"}
+    assert await backend.nobody_comes(0.01)
 
 
 CHUNKS = {
@@ -265,9 +272,9 @@ async def test_chunks_go_on_in_their_plain_form(proxied: Proxied, backend: Liste
 
 async def test_a_chunk_of_64_bits_is_streamed_as_far_as_it_comes(proxied: Proxied, backend: Listener) -> None:
     browser = await proxied.browser()
-    await browser.send(post(CHUNKED, b"ffffffffffffffff\r\nhello"))
+    await browser.send(post(CHUNKED, b"ffffffffffffffff\r\n" + BEGUN))
     asked = await backend.accept()
-    assert await asked.until(b"hello\r\n") == BY_CHUNKS + b"5\r\nhello\r\n"
+    assert await asked.until(BEGUN + b"\r\n") == BY_CHUNKS + MUCH
     browser.close()
     assert b"0\r\n" not in await asked.rest()
 
@@ -288,7 +295,7 @@ async def test_a_trailer_that_frames_or_is_malformed_is_refused(
     proxied: Proxied, backend: Listener, trailer: bytes
 ) -> None:
     """RFC 9110 section 6.5.1: framing and routing cannot come behind the body."""
-    assert await broken_off(proxied, backend, HELLO[:-2] + trailer + b"\r\n") == (400, "bad_request")
+    assert await refused(proxied, backend, chunks(HELLO[:-2] + trailer + b"\r\n")) == (400, "bad_request")
 
 
 # -- methods that seldom have a body (RFC 9110 section 9) -----------------------------------------

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from proxy.http.forward import forward
 from proxy.http.lanes import Lane
 from tests.wire.conftest import Stopwatch
+from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -84,3 +87,89 @@ async def test_call_takes_the_slot_that_becomes_free(start: Start, backend: List
     await asked.head()
     await asked.send(OK)
     assert await browser.until(b"ok") == OK
+
+
+ANNOUNCED = b"POST /%b HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n"
+GET = b"GET /%b HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+async def announce(proxied: Proxied, lane: Lane, body: bytes = b"") -> Wire:
+    """A body of which no more comes."""
+    browser = await proxied.browser()
+    await browser.send(ANNOUNCED % lane.value.encode() + body)
+    return browser
+
+
+async def is_answered(proxied: Proxied, backend: Listener, lane: Lane) -> bool:
+    """Whether the backend hears of the next request, though there are others."""
+    browser = await proxied.browser()
+    await browser.send(GET % lane.value.encode())
+    asked = await backend.accept()
+    assert (await asked.head()).startswith(b"GET /")
+    await asked.send(OK)
+    return await browser.until(b"ok") == OK
+
+
+@pytest.mark.parametrize("lane", Lane)
+@pytest.mark.parametrize("body", [b"", b"x" * 60_000], ids=["nothing", "some of it"])
+async def test_a_body_that_does_not_come_holds_no_slot(
+    start: Start, backend: Listener, lane: Lane, body: bytes
+) -> None:
+    """``slowhttptest -B``: as many as there are slots, and as many again."""
+    proxied = await start(by_path, bounds=BOUNDS)
+    for _ in range(2 * BOUNDS[lane]):
+        await announce(proxied, lane, body)
+    assert await is_answered(proxied, backend, lane)
+
+
+async def test_control_is_free_of_bodies_that_are_still_coming(start: Start, backend: Listener) -> None:
+    """However much of them has come, they are uploads, and a Stop does not wait for uploads."""
+    proxied = await start(by_path, bounds=BOUNDS)
+    for _ in range(2 * BOUNDS[Lane.CONTROL]):
+        await announce(proxied, Lane.CONTROL, BEGUN)
+        assert (await (await backend.accept()).head()).startswith(b"POST /control ")
+    assert proxied.upstream.lanes.in_use(Lane.CONTROL) == 0
+    assert await is_answered(proxied, backend, Lane.CONTROL)
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_a_body_that_is_there_goes_by_its_own_lane(start: Start, backend: Listener, lane: Lane) -> None:
+    proxied = await start(by_path, bounds=BOUNDS)
+    browser = await proxied.browser()
+    await browser.send(b"POST /%b HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi" % lane.value.encode())
+    asked = await backend.accept()
+    await asked.until(b"\r\n\r\nhi")
+    assert [proxied.upstream.lanes.in_use(each) for each in Lane] == [each is lane for each in Lane]
+
+
+SSE = b"HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n\r\n: here\n\n"
+
+
+async def observe(proxied: Proxied, backend: Listener) -> Wire:
+    """An event stream that nobody could have known for one by its request."""
+    browser = await proxied.browser()
+    await browser.send(GET % Lane.CALLS.value.encode())
+    asked = await backend.accept()
+    await asked.head()
+    await asked.send(SSE)
+    return browser
+
+
+async def test_an_answer_that_is_an_event_stream_holds_no_slot_of_another_lane(start: Start, backend: Listener) -> None:
+    proxied = await start(by_path, bounds=BOUNDS)
+    observing = [await observe(proxied, backend) for _ in range(2 * BOUNDS[Lane.CALLS])]
+    for browser in observing:
+        await browser.until(b": here\n\n")
+    lanes = proxied.upstream.lanes
+    assert (lanes.in_use(Lane.CALLS), lanes.in_use(Lane.RELAYS)) == (0, len(observing))
+    assert await is_answered(proxied, backend, Lane.CALLS)
+
+
+async def test_an_event_stream_too_many_is_503_and_leaves_the_backend(start: Start, backend: Listener) -> None:
+    proxied = await start(by_path, bounds={**BOUNDS, Lane.RELAYS: 1})
+    await (await observe(proxied, backend)).until(b": here\n\n")
+    refused = await observe(proxied, backend)
+    assert (await refused.head()).startswith(b"HTTP/1.1 503 ")
+    assert b'"no_capacity"' in await refused.until(b"}")
+    assert await backend.accepted[-1].hear_end(1.0) < 0.2
+    assert proxied.upstream.lanes.in_use(Lane.CALLS) == 0

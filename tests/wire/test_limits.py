@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
     from tests.wire.conftest import Listener, Proxied, Start, Wire
@@ -64,6 +67,37 @@ async def test_second_head_on_a_connection_that_drips_is_408(start: Start, backe
     await dripping
 
 
+FIELD = b"A: " + bytes(60_000).replace(b"\0", b"a") + b"\r\n"
+
+
+@pytest.mark.parametrize("pipelined", [0, 1], ids=["first", "behind another"])
+async def test_head_over_256_kib_is_431(start: Start, backend: Listener, pipelined: int) -> None:
+    """Each field is within its limit, and so is their number: together they may be megabytes."""
+    proxied = await start()
+    browser = await proxied.browser()
+    await browser.send(GET * pipelined)
+    for _ in range(pipelined):
+        asked = await backend.accept()
+        await asked.head()
+    with contextlib.suppress(ConnectionError):
+        await browser.send(GET[:-2] + FIELD * 90 + b"\r\n")
+    for _ in range(pipelined):
+        await asked.send(OK)
+        await browser.until(b"ok")
+    assert (await browser.head()).startswith(b"HTTP/1.1 431 ")
+    assert await backend.nobody_comes(0.01)
+
+
+async def test_head_under_256_kib_goes_on(start: Start, backend: Listener) -> None:
+    proxied = await start()
+    browser = await proxied.browser()
+    await browser.send(GET[:-2] + FIELD * 4 + b"\r\n")
+    asked = await backend.accept()
+    assert (await asked.head()).count(FIELD) == 4
+    await asked.send(OK)
+    assert (await browser.until(b"ok")).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_connection_that_says_nothing_ends_in_silence(start: Start) -> None:
     """A browser that had opened it in case it needs one would take a 408 for the answer to its next request."""
     proxied = await start(head_timeout=0.2)
@@ -91,13 +125,24 @@ async def test_body_that_drips_is_408_and_gives_the_backend_back(start: Start, b
     """Every byte is well within patience, and they would hold a backend connection for ever."""
     proxied = await start(patience=0.4, body_rate=1000)
     browser = await proxied.browser()
-    await browser.send(POST % 5000)
-    dripping = asyncio.create_task(drip(browser, bytes(5000), 0.05))
+    await browser.send(POST % 70_000 + BEGUN)
     asked = await backend.accept()
-    await asked.head()
+    await asked.until(BEGUN)
+    dripping = asyncio.create_task(drip(browser, bytes(4000), 0.05))
     assert (await browser.head()).startswith(b"HTTP/1.1 408 ")
     assert json.loads(await browser.rest())["code"] == "request_timeout"
     assert len(await asked.rest()) < 50
+    await dripping
+
+
+async def test_short_body_that_drips_is_408_and_the_backend_never_hears_of_it(start: Start, backend: Listener) -> None:
+    proxied = await start(patience=0.4, body_rate=1000)
+    browser = await proxied.browser()
+    await browser.send(POST % 5000)
+    dripping = asyncio.create_task(drip(browser, bytes(5000), 0.05))
+    assert (await browser.head()).startswith(b"HTTP/1.1 408 ")
+    assert json.loads(await browser.rest())["code"] == "request_timeout"
+    assert await backend.nobody_comes(0.01)
     await dripping
 
 

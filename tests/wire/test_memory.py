@@ -47,14 +47,16 @@ async def test_large_bodies_are_not_held(proxied: Proxied, backend: Listener, di
     length = b"Content-Length: %d\r\n\r\n" % SIZE
     method = b"POST" if direction == "up" else b"GET"
     await browser.send(method + b" / HTTP/1.1\r\nHost: h\r\n" + (length if direction == "up" else b"\r\n"))
-    asked = await backend.accept()
-    await asked.head()
     tracemalloc.start()
     try:
         if direction == "up":
             pouring = asyncio.create_task(pour(browser, SIZE))
+            asked = await backend.accept()
+            await asked.head()
             assert await drink(asked, SIZE) == SIZE
         else:
+            asked = await backend.accept()
+            await asked.head()
             await asked.send(b"HTTP/1.1 200 OK\r\n" + length)
             await browser.head()
             pouring = asyncio.create_task(pour(asked, SIZE))

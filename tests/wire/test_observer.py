@@ -14,6 +14,7 @@ from proxy.http.forward import exchange, stream_back
 from proxy.http.lanes import Lane
 from proxy.http.observer import Observer
 from proxy.http.response import reply
+from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -127,11 +128,12 @@ async def test_a_browser_that_leaves_in_mid_upload_is_told_as_499(
     start: Start, backend: Listener, told: Told, observer: Observer
 ) -> None:
     proxied = await start(observer=observer)
-    browser, asked = await ask(proxied, backend, b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
-    await asked.take(3)
+    upload = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n" + BEGUN
+    browser, asked = await ask(proxied, backend, upload)
+    await asked.take(len(BEGUN))
     browser.close()
     ended = await told.of("request_ended")
-    assert (ended["status"], ended["ended_by"], ended["received"]) == (499, "browser", 3)
+    assert (ended["status"], ended["ended_by"], ended["received"]) == (499, "browser", len(BEGUN))
 
 
 async def test_a_browser_that_leaves_before_an_error_is_told_as_499(

@@ -20,6 +20,7 @@ from proxy.http.forward import stream_back
 from proxy.http.lanes import Lane
 from proxy.http.stream import settle
 from tests.wire.conftest import Stopwatch
+from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -146,13 +147,13 @@ async def test_relay_takes_whatever_is_pipelined_behind_it_and_keeps_none(start:
 async def test_relay_that_discards_input_still_takes_its_own_body(start: Start, backend: Listener) -> None:
     proxied = await start(relay)
     browser = await proxied.browser()
-    await browser.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc")
+    await browser.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 65542\r\n\r\n" + BEGUN)
     asked = await backend.accept()
     await asked.head()
     await asked.send(SSE)
     assert await browser.head()
     await browser.send(b"defghi" + GET)
-    assert await asked.take(9) == b"abcdefghi"
+    assert await asked.take(65_542) == BEGUN + b"defghi"
     asked.close()
     assert await browser.rest() == b"0\r\n\r\n"
 
@@ -180,7 +181,7 @@ async def test_upload_nobody_reads_ends_with_its_browser(
 ) -> None:
     """Both unsent buffers are full: closing either side gracefully would wait for ever."""
     browser = await proxied.browser()
-    await browser.send(UPLOAD)
+    await browser.send(UPLOAD + BEGUN)
     asked = await backend.accept()
     await asked.head()
     await asked.send(SSE)

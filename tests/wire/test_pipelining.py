@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.http.stream import settle
 from tests.wire.messages import CHUNKED, HOST, OK, SMUGGLED, asked_with, get, post
 
 if TYPE_CHECKING:
-    from tests.wire.conftest import Listener, Proxied, Wire
+    from tests.wire.conftest import Listener, Proxied, Start, Wire
 
 LAST = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
@@ -120,3 +121,62 @@ async def test_empty_lines_between_requests_are_ignored(proxied: Proxied, backen
     assert await browser.take(len(OK)) == OK
     await browser.send(b"\r\n" + SMUGGLED)
     assert (await (await backend.accept()).head()).startswith(b"GET /smuggled HTTP/1.1\r\n" + HOST)
+
+
+PAGE = bytes(50_000)
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + PAGE
+
+
+async def serve(backend: Listener, answered: list[bytes]) -> None:
+    """Answers whatever comes, on as many connections as there are."""
+    async with asyncio.TaskGroup() as connections:
+        while True:
+            connections.create_task(serve_one(await backend.accept(60), answered))
+
+
+async def serve_one(asked: Wire, answered: list[bytes]) -> None:
+    while True:
+        answered.append(await asked.head())
+        await asked.send(ANSWER)
+
+
+async def settled(answered: list[bytes]) -> int:
+    """How many are answered once nothing more is for a while."""
+    count = -1
+    while len(answered) > count:
+        count = len(answered)
+        await asyncio.sleep(0.3)
+    return count
+
+
+async def test_who_takes_no_answers_is_read_and_answered_no_further(proxied: Proxied, backend: Listener) -> None:
+    """P7: each answer is small, and together they have no end."""
+    answered: list[bytes] = []
+    serving = asyncio.create_task(serve(backend, answered))
+    browser = await proxied.browser(receive_buffer=4096)
+    sending = asyncio.create_task(browser.send(get() * 500_000))
+    try:
+        count = await settled(answered)
+        (connection,) = proxied.server.connections
+        assert connection.transport is not None
+        assert connection.transport.get_write_buffer_size() < 64 * 1024 + 2 * len(ANSWER)
+        assert not sending.done()
+        for _ in range(count + 20):
+            assert await browser.take(len(ANSWER)) == ANSWER
+    finally:
+        await settle(sending, serving)
+
+
+async def test_who_takes_no_answers_for_long_is_dropped(start: Start, backend: Listener) -> None:
+    proxied = await start(patience=0.3)
+    answered: list[bytes] = []
+    serving = asyncio.create_task(serve(backend, answered))
+    browser = await proxied.browser(receive_buffer=4096)
+    sending = asyncio.create_task(browser.send(get() * 50_000))
+    try:
+        await settled(answered)
+        async with asyncio.timeout(5):
+            while proxied.server.connections:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+    finally:
+        await settle(sending, serving)

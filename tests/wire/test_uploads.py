@@ -11,6 +11,7 @@ import pytest
 
 from proxy.http.lanes import Lane
 from proxy.http.message import Body, RequestHead
+from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,7 +44,7 @@ async def test_early_refusal_is_heard_and_sending_stops(proxied: Proxied, backen
 async def test_early_refusal_is_heard_though_the_reset_came_first(proxied: Proxied, backend: Listener) -> None:
     """The proxy meets the reset by a failed write, before it has read the answer behind it."""
     browser = await proxied.browser()
-    await browser.send(POST % MUCH + b"x")
+    await browser.send(POST % MUCH + BEGUN)
     asked = await backend.accept()
     await asked.head()
     sock = asked.socket
@@ -59,10 +60,10 @@ async def test_early_refusal_is_heard_though_the_reset_came_first(proxied: Proxi
 
 async def test_sending_stops_with_the_head_of_a_refusal(proxied: Proxied, backend: Listener) -> None:
     browser = await proxied.browser()
-    await browser.send(POST % 6 + b"abc")
+    await browser.send(POST % 65_539 + BEGUN)
     asked = await backend.accept()
     await asked.head()
-    assert await asked.take(3) == b"abc"
+    assert await asked.take(len(BEGUN)) == BEGUN
     await asked.send(REFUSAL[:-1])
     assert await browser.until(b"bi")
     await browser.send(b"def")
@@ -73,28 +74,28 @@ async def test_sending_stops_with_the_head_of_a_refusal(proxied: Proxied, backen
 
 async def test_early_success_does_not_stop_the_upload(proxied: Proxied, backend: Listener) -> None:
     browser = await proxied.browser()
-    await browser.send(POST % 4 + b"ab")
+    await browser.send(POST % 65_538 + BEGUN)
     asked = await backend.accept()
     await asked.head()
     await asked.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n")
     assert await browser.until(b"1\r\n1\r\n")
     await browser.send(b"cd")
-    assert await asked.take(4) == b"abcd"
+    assert await asked.take(65_538) == BEGUN + b"cd"
     await asked.send(b"0\r\n\r\n")
     assert await browser.rest() == b"0\r\n\r\n"
 
 
-@pytest.mark.parametrize("framing", [b"Content-Length: 9", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("framing", [b"Content-Length: 99999", b"Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("how", ["close", "reset"])
 async def test_truncated_upload_never_looks_whole(
     proxied: Proxied, backend: Listener, framing: bytes, how: str
 ) -> None:
     browser = await proxied.browser()
-    body = b"3\r\nabc\r\n" if b"chunked" in framing else b"abc"
+    body = b"10000\r\n" + BEGUN + b"\r\n" if b"chunked" in framing else BEGUN
     await browser.send(b"POST / HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n" + body)
     asked = await backend.accept()
     await asked.head()
-    assert await asked.until(b"abc")
+    assert await asked.until(BEGUN)
     browser.close() if how == "close" else browser.reset()
     assert b"0\r\n" not in await asked.rest()
 
@@ -104,19 +105,19 @@ async def test_cancelled_twice_the_connection_is_gone_all_the_same(proxied: Prox
 
     async def slow_to_stop() -> AsyncIterator[bytes]:
         try:
-            yield b"abc"
+            yield BEGUN
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(1.0)  # which is how long a clean-up that waited first would take
 
     async def call() -> None:
-        head, body = RequestHead("POST", b"/", ((b"Host", b"h"),)), Body(9, slow_to_stop())
+        head, body = RequestHead("POST", b"/", ((b"Host", b"h"),)), Body(99_999, slow_to_stop())
         async with proxied.upstream.request(head, Lane.CALLS, body=body):
             pass
 
     calling = asyncio.create_task(call())
     asked = await backend.accept()
-    await asked.until(b"abc")
+    await asked.until(BEGUN)
     await asked.send(b"HTTP/1.1 200 OK\r\n\r\n")
     ending = asyncio.create_task(asked.hear_end(2.0))
     await asyncio.sleep(0.05)
@@ -128,12 +129,12 @@ async def test_cancelled_twice_the_connection_is_gone_all_the_same(proxied: Prox
 async def test_upload_that_stops_is_408(start: Start, backend: Listener) -> None:
     proxied = await start(patience=0.2)
     browser = await proxied.browser()
-    await browser.send(POST % 9 + b"abc")
+    await browser.send(POST % 99_999 + BEGUN)
     asked = await backend.accept()
     await asked.head()
     assert (await browser.head()).startswith(b"HTTP/1.1 408 ")
     assert json.loads(await browser.rest())["code"] == "request_timeout"
-    assert await asked.rest() == b"abc"
+    assert await asked.rest() == BEGUN
 
 
 async def test_backend_that_stops_taking_an_upload_is_504(start: Start, backend: Listener) -> None:
@@ -149,7 +150,7 @@ async def test_backend_that_stops_taking_an_upload_is_504(start: Start, backend:
 async def test_backend_that_reads_nothing_holds_the_browser_back(proxied: Proxied, backend: Listener) -> None:
     """What is buffered in between is bounded (P7): the kernels' buffers and a little more."""
     browser = await proxied.browser()
-    await browser.send(POST % MUCH)
+    await browser.send(POST % MUCH + BEGUN)
     asked = await backend.accept()
     await asked.head()
     assert await browser.send_until_blocked(MUCH) < 24 * 1024 * 1024
@@ -160,14 +161,15 @@ async def test_peer_that_was_held_back_gets_every_byte(proxied: Proxied, backend
     size = 24 * 1024 * 1024
     content = os.urandom(size)
     browser = await proxied.browser()
-    await browser.send(POST % size if direction == "up" else b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    began = content[: len(BEGUN)] if direction == "up" else b""
+    await browser.send(POST % size + began if direction == "up" else b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     asked = await backend.accept()
     await asked.head()
     if direction == "down":
         await asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
         await browser.head()
     source, sink = (browser, asked) if direction == "up" else (asked, browser)
-    sending = asyncio.create_task(source.send(content))
+    sending = asyncio.create_task(source.send(content[len(began) :]))
     await asyncio.wait({sending}, timeout=0.2)
     assert not sending.done()
     assert await sink.take(size) == content

@@ -41,7 +41,7 @@ def application(views: Views, metrics: Metrics, feed: Feed, drain: Drain, admiss
             web.get("/api/cancels", calls.cancels),
             web.get("/api/cancels/{id}", calls.cancel),
             web.get("/api/history", calls.history),
-            web.get("/api/events", calls.events, allow_head=False),
+            web.get(calls.EVENTS, calls.events, allow_head=False),
             web.post("/api/drain", calls.drain),
             *_page(),
         ]

@@ -19,6 +19,8 @@ METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 FEED: web.AppKey[Feed] = web.AppKey("feed", Feed)
 DRAIN: web.AppKey[Drain] = web.AppKey("drain", Drain)
 
+EVENTS = "/api/events"
+
 LARGEST_BODY = 4096
 """Bytes; the only body that is taken has less than a hundred."""
 

@@ -1,9 +1,10 @@
-"""One operator's connection: what never gets as far as the application is answered as there."""
+"""One operator's connection: bounded, and what never gets as far as the application is answered as there."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
@@ -11,18 +12,71 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
 from proxy.ops.admin.application import harden
+from proxy.ops.admin.calls import EVENTS
 from proxy.ops.admin.errors import MISTAKEN, RefusalError, answer, translated, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+PATIENCE: Final = 10.0
+"""Seconds in which a request has to come whole, and then to be answered and its answer to be taken (P7)."""
+
+_PIPELINED: Final = 2
+"""Requests that wait behind the one under way; with so many, no more is read."""
+
+_MOST_FIELDS: Final = 64
+
 log = logging.getLogger(__name__)
 
 
 class Connection(web.RequestHandler):
-    """One connection, on which what is no HTTP is answered in JSON."""
+    """One connection, on which what is no HTTP is answered in JSON.
 
-    __slots__ = ()
+    Args:
+        server: The application's.
+        loop: The running one.
+        slow: Called when it is ended since its peer took no answer.
+        kwargs: aiohttp's.
+
+    Attributes:
+        since: When it began to wait for a request.
+    """
+
+    __slots__ = ("_slow", "since")
+
+    def __init__(
+        self, server: web.Server, *, loop: asyncio.AbstractEventLoop, slow: Callable[[], None], **kwargs: Any
+    ) -> None:
+        super().__init__(server, loop=loop, keepalive_timeout=PATIENCE, max_headers=_MOST_FIELDS, **kwargs)
+        self._max_msg_queue_size, self._msg_queue_resume_size = _PIPELINED, 0
+        self._slow = slow
+        self.since = loop.time()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for its peer: to ask, to send the rest of a body, or to take an answer."""
+        request = self._current_request
+        has_more = request is not None and not request.content.is_eof()
+        return not self._force_close and (has_more or self.writing_paused or not self._request_in_progress)
+
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> tuple[web.StreamResponse, bool]:
+        """Answer within a limit, unless it is for whoever follows the events, and nobody who takes no answers."""
+        try:
+            async with asyncio.timeout(None if request.path == EVENTS else PATIENCE):
+                await self._drain_helper()
+                return await super()._handle_request(request, start_time, request_handler)
+        except TimeoutError:
+            self._slow()
+            if self.transport is not None:
+                self.transport.abort()
+            raise ConnectionResetError("ended, since the answer was not taken") from None
+        finally:
+            self.since = self._loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; not everything that the parser raises is an HTTP error (yarl's IndexError for `[]a@`)."""

@@ -5,9 +5,12 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
+from functools import partial
+from typing import cast
 
 from aiohttp import web
 
+from proxy.ops.admin.calls import METRICS
 from proxy.ops.admin.connection import Connection
 
 CONNECTIONS = 64
@@ -22,6 +25,10 @@ class _Full(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
+
+
+Dropped = Callable[[str], None]
+"""Told why a connection was ended: `full`, `room` or `slow`."""
 
 
 @asynccontextmanager
@@ -53,17 +60,35 @@ async def _running(app: web.Application) -> AsyncIterator[Callable[[], asyncio.P
     runner = web.AppRunner(app, handle_signals=False, handler_cancellation=True, shutdown_timeout=_CLOSING)
     await runner.setup()
     try:
-        yield lambda: _protocol(runner)
+        yield lambda: _protocol(runner.server, partial(_dropped, app))
     finally:
         await runner.cleanup()
 
 
-def _protocol(runner: web.AppRunner) -> asyncio.Protocol:
-    server = runner.server
-    if server is None or len(server.connections) >= CONNECTIONS:
+def _dropped(app: web.Application, why: str) -> None:
+    if (metrics := app.get(METRICS)) is not None:
+        metrics("operator_dropped", why=why)
+
+
+def _protocol(server: web.Server | None, dropped: Dropped) -> asyncio.Protocol:
+    if server is None or not _has_room(server, dropped):
+        dropped("full")
         return _Full()
-    quiet = _quiet()
-    return Connection(server, loop=asyncio.get_running_loop(), access_log=quiet, logger=quiet)
+    quiet, loop = _quiet(), asyncio.get_running_loop()
+    return Connection(server, loop=loop, slow=partial(dropped, "slow"), access_log=quiet, logger=quiet)
+
+
+def _has_room(server: web.Server, dropped: Dropped) -> bool:
+    """Whether one more may connect: for a health check, say, the one that is waited for longest makes room."""
+    connections = cast("list[Connection]", server.connections)
+    if len(connections) < CONNECTIONS:
+        return True
+    waiting = [connection for connection in connections if connection.is_waiting]
+    if not waiting:
+        return False
+    min(waiting, key=lambda connection: connection.since).force_close()
+    dropped("room")
+    return True
 
 
 def _quiet() -> logging.Logger:

@@ -1,5 +1,7 @@
 """The application on TCP, and its bounds."""
 
+import asyncio
+import contextlib
 import logging
 import socket
 from contextlib import AsyncExitStack
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from proxy.ops.admin import Admission, application, inheriting
+from proxy.ops.admin import Admission, application, connection, inheriting
 from proxy.ops.admin.listener import CONNECTIONS
 from tests.support.raw import RawBrowser
 
@@ -28,15 +30,81 @@ async def connected(operator: "Operator", stack: AsyncExitStack) -> RawBrowser:
     return browser
 
 
-async def test_only_so_many_are_connected_at_once(operator: "Operator") -> None:
+async def silent(operator: "Operator", stack: AsyncExitStack, said: bytes = b"") -> RawBrowser:
+    browser = RawBrowser(operator.port)
+    stack.callback(browser.close)
+    await browser.connect()
+    await browser.send(said)
+    return browser
+
+
+async def test_only_so_many_are_connected_at_once_and_the_one_waited_for_longest_makes_room(
+    operator: "Operator",
+) -> None:
     async with AsyncExitStack() as stack:
         connections = [await connected(operator, stack) for _ in range(CONNECTIONS)]
         for one in connections:
             await one.until(b"ok")
-        refused = await connected(operator, stack)
-        assert await refused.rest() == b""
+        await connections[0].send(ASK)
+        await connections[0].read()
+        another = await connected(operator, stack)
+        assert b"200 OK" in await another.until(b"ok")
+        assert await connections[1].read() == b""
         await connections[0].send(ASK)
         assert b"200 OK" in await connections[0].read()
+
+
+SILENCES = {
+    "nothing": b"",
+    "half a head": b"GET /healthz HTTP/1.1\r\nHost: ",
+    "half a body": b"POST /api/drain HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("said", SILENCES.values(), ids=SILENCES)
+async def test_health_is_told_whoever_says_nothing(operator: "Operator", guard: "Guard", said: bytes) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(2 * CONNECTIONS):
+            await silent(operator, stack, said)
+        for _ in range(10):
+            assert (await operator.ask("/healthz")).status == 200
+    assert b'admin_connections_dropped_total{why="room"}' in (await operator.ask("/metrics")).body
+
+
+async def test_whoever_follows_the_events_makes_no_room(operator: "Operator") -> None:
+    async with AsyncExitStack() as stack:
+        watching = await silent(operator, stack, b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await watching.until(b": following")
+        for _ in range(2 * CONNECTIONS):
+            await silent(operator, stack)
+        assert (await operator.ask("/healthz")).status == 200
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await watching.read()
+
+
+async def test_a_connection_on_which_no_request_comes_ends(
+    operator: "Operator", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever drips meanwhile."""
+    monkeypatch.setattr(connection, "PATIENCE", 0.2)
+    async with AsyncExitStack() as stack:
+        said = [await silent(operator, stack, text) for text in (b"", b"GET /")]
+        for one in said:
+            assert await one.rest() == b""
+
+
+async def test_whoever_takes_no_answers_is_answered_no_further_and_ended(
+    operator: "Operator", guard: "Guard", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 1.0)
+    async with AsyncExitStack() as stack:
+        browser = RawBrowser(operator.port, receive_buffer=4096)
+        stack.callback(browser.close)
+        await browser.connect()
+        with contextlib.suppress(ConnectionError):
+            await browser.send_until_blocked(ASK.replace(b"healthz", b"metrics") * 1000, blocked_for=5.0)
+        assert b'admin_connections_dropped_total{why="slow"} 1.0' in (await operator.ask("/metrics")).body
 
 
 async def test_a_malformed_request_is_not_quoted_in_the_log(
