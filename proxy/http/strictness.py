@@ -142,10 +142,8 @@ def refusal(error: Exception) -> BrowserError:
         return _too_long(error)
     if isinstance(error, BadHttpMethod):
         return _unknown_method(error)
-    if isinstance(error, BadStatusLine):  # of a request, it is the request line
-        if _FOR_RTSP in error.message:
-            return UnsupportedRequestError(_UNKNOWN)
-        return BadRequestError("The request line is malformed.")
+    if isinstance(error, BadStatusLine):
+        return _bad_line(error)
     if isinstance(error, HttpProcessingError) and not isinstance(error, InvalidURLError):
         return _malformed(error.message)
     return BadRequestError("The request target is malformed.")
@@ -165,6 +163,13 @@ def _too_long(error: LineTooLong) -> BrowserError:
     if error.args[1] == MAX_TARGET:
         return TargetTooLongError(f"The request line is over {LINE} bytes.")
     return HeadersTooLargeError(f"A header line is over {LINE} bytes.")
+
+
+def _bad_line(error: BadStatusLine) -> BrowserError:
+    """Of a request, it is the request line."""
+    if _FOR_RTSP in error.message:
+        return UnsupportedRequestError(_UNKNOWN)
+    return BadRequestError("The request line is malformed.")
 
 
 def _unknown_method(error: BadHttpMethod) -> BrowserError:

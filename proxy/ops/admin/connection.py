@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
@@ -69,7 +70,7 @@ class Connection(web.RequestHandler):
         try:
             async with asyncio.timeout(None if request.path == EVENTS else PATIENCE):
                 await self._drain_helper()
-                return await super()._handle_request(request, start_time, request_handler)
+                return await super()._handle_request(request, start_time, partial(_translating, request_handler))
         except TimeoutError:
             self._slow()
             if self.transport is not None:
@@ -100,22 +101,6 @@ class Connection(web.RequestHandler):
             self._lingering_time = 0.0
             self.keep_alive(False)  # noqa: FBT003 - aiohttp's
 
-    async def _handle_request(
-        self,
-        request: web.BaseRequest,
-        start_time: float | None,
-        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-    ) -> tuple[web.StreamResponse, bool]:
-        """Answer what aiohttp refuses before it asks the application, such as an `Expect`, as that would."""
-
-        async def handle(asked: web.BaseRequest) -> web.StreamResponse:
-            try:
-                return await request_handler(asked)
-            except web.HTTPException as error:
-                return _closing(translated(asked, error))
-
-        return await super()._handle_request(request, start_time, handle)
-
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -134,6 +119,16 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("ended, since the answer cannot be completed")
         return _closing(refusal)
+
+
+async def _translating(
+    request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], asked: web.BaseRequest
+) -> web.StreamResponse:
+    """The answer; what aiohttp refuses before it asks the application, such as an `Expect`, is answered as there."""
+    try:
+        return await request_handler(asked)
+    except web.HTTPException as error:
+        return _closing(translated(asked, error))
 
 
 def _closing(refusal: RefusalError) -> web.Response:
