@@ -93,10 +93,11 @@ class Health:
         return read_runs(answer.status, answer.body)
 
     async def _compare(self, start: ServerStart) -> None:
-        before, self._start, self.is_in_doubt = self._start, start, False
+        before, self._start = self._start, start
         if before is not None and start.is_later_than(before):
             self.repeats, self.marks = None, False
-            await self._lose_running(start.at)
+            await self._lose_running(start.at)  # until then, whoever asks in the meantime is in doubt, too
+        self.is_in_doubt = False
 
     async def _ask(self) -> Runs | None:
         async with self._room:
