@@ -70,8 +70,8 @@ class Health:
             self._next = self._tasks.spawn(self._ask(), "asking for the running workers")
         return await asyncio.shield(self._next)
 
-    def unreachable(self) -> None:
-        """It took no connection. That proves nothing, but when it is back it may be another process."""
+    def doubt(self) -> None:
+        """It took no connection, or broke one. That proves nothing, but when it answers it may be another process."""
         self.is_in_doubt = True
 
     def answered(self) -> None:
