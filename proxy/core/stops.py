@@ -13,10 +13,10 @@ RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
 
 
 def send_cancel(record: SessionRecord, stream: StreamRecord | None, sent: seen.CancelSent) -> Transition:
-    """A caller's cancel goes to the backend; of a stream that nobody knows, it proves nothing."""
+    """A caller's cancel goes to the backend. That proves nothing: the evidence is as old as before."""
     known = stream or StreamRecord(sent.stream_id, RUNNING, sent.at, proven=False, began=sent.at)
     cancel = Cancel(sent.cancel_id, sent.credentials, sent.at)
-    return Transition(record.put(replace(known, state=CANCEL_SENT, since=sent.at, sent=(*known.sent, cancel))))
+    return Transition(record.put(replace(known, state=CANCEL_SENT, sent=(*known.sent, cancel))))
 
 
 def overdue(record: SessionRecord, stream: StreamRecord, overdue: seen.CancelOverdue) -> Transition:

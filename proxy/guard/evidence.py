@@ -69,8 +69,9 @@ class Evidence:
             return Proof(is_gone=False)
         if stream.hosted is False or not (stream.hosted or has_journal):
             return Proof(is_gone=False, ending=ending)
-        # Where a cancel finds every worker, its refusal tells that there is none (F14).
-        if not self._health.repeats and await self._may_be_listed(stream):
+        # Where a cancel finds every worker, its refusal tells that there is none (F14), and so it does after a restart.
+        needs_look = not self._health.repeats or self._health.is_in_doubt
+        if needs_look and await self._may_be_listed(stream):
             return Proof(is_gone=False, ending=ending)
         return Proof(is_gone=True, ending=ending or (Ending.LOST if has_journal else None))
 

@@ -34,7 +34,7 @@ from proxy.hermes.contract import (
     classify,
     kicks_off,
 )
-from proxy.http.errors import BackendUnreachableError
+from proxy.http.errors import BackendBrokenError, BackendUnreachableError
 from proxy.http.forward import forward
 from proxy.http.headers import values, without
 from proxy.http.lanes import Lane
@@ -88,8 +88,8 @@ class Handler:
         request.account.call = type(call).__name__
         try:
             response = await self._carry_out(request, call)
-        except BackendUnreachableError:
-            self.health.unreachable()
+        except (BackendUnreachableError, BackendBrokenError):
+            self.health.doubt()
             raise
         with failing_open(self.report, "learning that the backend is back"):
             self.health.answered()

@@ -36,6 +36,7 @@ class Health:
     Attributes:
         heard: When the backend last answered anything.
         repeats: Whether its cancel can be repeated (F14); None if nothing told so far.
+        is_in_doubt: Whether it may be another process than the one that was asked last.
         marks: Whether it was seen to mark the workers that were cancelled (F15).
     """
 
@@ -57,7 +58,7 @@ class Health:
         self._lose_running = lose_running
         self._report = report
         self._start: ServerStart | None = None
-        self._is_in_doubt = True
+        self.is_in_doubt = True
         self._doubted = -math.inf
         self._asked = clock() - INTERVAL
         self._next: asyncio.Task[Runs | None] | None = None
@@ -69,14 +70,14 @@ class Health:
             self._next = self._tasks.spawn(self._ask(), "asking for the running workers")
         return await asyncio.shield(self._next)
 
-    def unreachable(self) -> None:
-        """It took no connection. That proves nothing, but when it is back it may be another process."""
-        self._is_in_doubt = True
+    def doubt(self) -> None:
+        """It took no connection, or broke one. That proves nothing, but when it answers it may be another process."""
+        self.is_in_doubt = True
 
     def answered(self) -> None:
         """It answered something: ask whether it is the same process as before, if that is in doubt."""
         self.heard = now = self._clock()
-        if self._is_in_doubt and self._next is None and now >= self._doubted + _PATIENCE:
+        if self.is_in_doubt and self._next is None and now >= self._doubted + _PATIENCE:
             self._doubted = now
             self._next = self._tasks.spawn(self._ask(), "asking whether the backend is the same")
 
@@ -92,10 +93,11 @@ class Health:
         return read_runs(answer.status, answer.body)
 
     async def _compare(self, start: ServerStart) -> None:
-        before, self._start, self._is_in_doubt = self._start, start, False
+        before, self._start = self._start, start
         if before is not None and start.is_later_than(before):
             self.repeats, self.marks = None, False
-            await self._lose_running(start.at)
+            await self._lose_running(start.at)  # until then, whoever asks in the meantime is in doubt, too
+        self.is_in_doubt = False
 
     async def _ask(self) -> Runs | None:
         async with self._room:

@@ -99,7 +99,7 @@ class Reach:
                 answer = await self._backend.ask_health()
         except (ProxyError, TimeoutError) as error:
             if isinstance(error, BackendUnreachableError):
-                self._health.unreachable()
+                self._health.doubt()
             if self._away_since is None:
                 self._away_since = self._clock()
         else:

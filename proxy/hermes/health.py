@@ -28,7 +28,7 @@ class ServerStart:
         beginning that is certainly later counts.
         """
         if self.stamp is not None and before.stamp is not None:
-            return self.stamp - before.stamp > _ROUNDING
+            return self.stamp > before.stamp
         if self.uptime is None or before.uptime is None:
             return False
         return (self.asked - self.uptime) - (before.answered - before.uptime) > _ROUNDING
@@ -40,7 +40,7 @@ class ServerStart:
 
 
 _ROUNDING = 1.0
-"""Seconds by which a process's start must have moved to be another process; less is rounding."""
+"""Seconds by which an age or a beginning that was reckoned may be wrong; a process's own stamp is exact."""
 
 
 def read_server_start(status: int, body: bytes, asked: float, answered: float) -> ServerStart | None:

@@ -172,7 +172,7 @@ class Views:
             "stream": shorten(stream.stream_id),
             "state": stream.state.value,
             "age": self._age(stream.began),
-            "state_age": self._age(stream.since),
+            "state_age": self._age(stream.sent[0].sent_at if stream.sent else stream.since),
             "relays": relays,
             "in_hermes": await self._sources.is_running(stream) if is_unseen else None,
             "cancel": stream.cancel.cancel_id if stream.cancel else None,

@@ -27,7 +27,7 @@ proves_nothing = pytest.mark.parametrize("answer", ["refuses", "fails"])
 
 def test_a_sent_cancel_is_remembered_with_its_sender(story: Story) -> None:
     story.starts("x").cancels("x")
-    assert story.stream("x") == StreamRecord("x", CANCEL_SENT, since=2, sent=(SENT,), started_at=1)
+    assert story.stream("x") == StreamRecord("x", CANCEL_SENT, since=1, sent=(SENT,), started_at=1)
     assert story.owner == "x"
     assert story.effects == ()
 

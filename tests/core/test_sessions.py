@@ -31,6 +31,13 @@ def test_a_restart_leaves_an_unanswered_cancel_to_its_answer(story: Story) -> No
     assert story.fails("x").stream("x").ending is Ending.LOST
 
 
+def test_a_restart_loses_a_turn_whose_cancel_was_sent_after_it(story: Story) -> None:
+    """It is noticed late: by what is asked because the cancel was refused."""
+    story.starts("x").cancels("x").restarts(at=1.5)
+    assert story.stream("x").ending is Ending.LOST
+    assert story.refuses("x", gone=True).stream("x").ending is Ending.LOST
+
+
 def test_a_restart_does_not_undo_an_ending_seen_before_it(story: Story) -> None:
     story.starts("x").cancels("x").ends("x").restarts()
     assert story.refuses("x").stream("x").ending is Ending.FINISHED

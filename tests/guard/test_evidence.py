@@ -34,6 +34,7 @@ class Hermes:
 
     def __init__(self, status: dict[str, Any] | None, runs: Runs | None, *, repeats: bool | None) -> None:
         self.repeats = repeats
+        self.is_in_doubt = False
         self._status, self._runs = status, runs
         self.looks = 0
 
@@ -81,6 +82,16 @@ async def test_where_a_cancel_finds_every_worker_its_refusal_is_proof() -> None:
 
     assert await proof_of(hermes, hosted=True) == Proof(is_gone=True)
     assert hermes.looks == 0
+
+
+@in_virtual_time
+async def test_a_backend_that_may_have_been_restarted_is_asked_for_it_all_the_same() -> None:
+    """Then the turn is lost, which is the reason to tell."""
+    hermes = Hermes({"replay_available": False}, Runs(), repeats=True)
+    hermes.is_in_doubt = True
+
+    assert (await proof_of(hermes, hosted=True)).is_gone
+    assert hermes.looks == 1
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ async def test_a_connection_that_was_refused_is_no_restart() -> None:
     async with told(lambda now: said(server_started_at=100.0, uptime_seconds=now + 50)) as one:
         one.health.answered()
         await asyncio.sleep(5)
-        one.health.unreachable()
+        one.health.doubt()
         await asyncio.sleep(5)
         one.health.answered()
         await asyncio.sleep(5)
@@ -176,7 +176,7 @@ async def test_a_process_that_began_later_has_lost_what_ran() -> None:
     async with told(lambda now: said(server_started_at=100.0 if now < 5 else 107.0, uptime_seconds=now)) as one:
         await one.health.reading()
         await asyncio.sleep(10)
-        one.health.unreachable()
+        one.health.doubt()
         one.health.answered()
         await asyncio.sleep(1)
 

@@ -24,7 +24,6 @@ from proxy.guard.sending import Sending
 from proxy.guard.start import StartGuard
 from proxy.guard.stopping import Stopping
 from proxy.guard.turns import Turns
-from proxy.guard.watch import ChatWatch
 from proxy.hermes.health import Runs
 from proxy.http.message import Answer
 from tests.model.test_shell import Shell
@@ -65,8 +64,8 @@ def _always_due(*_: object) -> bool:
 
 def _take_for_a_restart(health: Health) -> None:
     """As if whoever was not there for a moment had begun anew."""
-    if health._is_in_doubt:
-        health._is_in_doubt = False
+    if health.is_in_doubt:
+        health.is_in_doubt = False
         health._tasks.spawn(_lose(health), "losing what ran")
 
 
@@ -141,7 +140,7 @@ MUTANTS = (
         "F2: a spurious 409 is passed on", patch("proxy.guard.start.judge_conflict", lambda *_: ConflictVerdict.REAL)
     ),
     Mutant("F5: an answer does not wait for its event", method(Sending, "let_the_event_win", _nothing)),
-    Mutant("F5: an ending does not wait for the answer", method(ChatWatch, "_let_the_answer_come", _nothing)),
+    Mutant("F5: an ending does not wait for the answer", patch("proxy.guard.watch.let_the_answer_come", _nothing)),
     Mutant("F13: a cancel does not wait for the agent", method(Listening, "until", _at_its_arrival)),
     Mutant("F17: changes are not held", patch("proxy.guard.changes.judge_change", lambda _: StartVerdict.FORWARD)),
     Mutant("F20: a refused connection is a restart", method(Health, "answered", _take_for_a_restart)),
