@@ -59,7 +59,7 @@ async def test_a_page_that_hermes_does_not_allow_stops_none(
 
 async def test_another_site_stops_none_even_if_hermes_allows_it(make_lab: MakeLab) -> None:
     lab = await make_lab(allowed_origins=ALLOWED)
-    _, stream_id, _ = await lab.browser.turn("n=20")
+    _, stream_id, _ = await lab.browser.turn("n=400")
     refused = await stop(lab, stream_id, {"Sec-Fetch-Site": "cross-site", "Origin": PORT})
     assert refused.json["code"] == "cross_site"
 
@@ -100,7 +100,7 @@ async def test_who_is_not_logged_in_is_told_so_by_hermes_and_opens_the_door_to_n
 async def test_a_page_whose_post_hermes_took_is_not_asked_about(make_lab: MakeLab) -> None:
     lab = await make_lab(allowed_origins=ALLOWED)
     session_id = await lab.browser.new_session()
-    started = await lab.browser.start(session_id, "n=20", headers={"Host": "hermes.lan", "Origin": PORT})
+    started = await lab.browser.start(session_id, "n=400", headers={"Host": "hermes.lan", "Origin": PORT})
     assert started.status == 200
     assert (await stop(lab, started.json["stream_id"], FRONT)).json["cancelled"] is True
     assert len(lab.backend.ledger.requests_for("/api/chat/start")) == 1
