@@ -86,6 +86,7 @@ class Stream:
     def __init__(self, status: int, content: bytes = b"", *, streams: bool = False) -> None:
         self.status = status
         self.is_replay = False
+        self.is_event_stream = streams
         self.reason = b""
         kind = b"text/event-stream" if streams else b"application/json"
         self.headers = ((b"Content-Type", kind),)

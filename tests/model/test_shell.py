@@ -184,7 +184,7 @@ class Shell(RuleBasedStateMachine):
         head = _head("GET", f"/api/chat/stream?stream_id={stream_id}")
         account = Account(self.loop.time)
         request: Any = SimpleNamespace(
-            head=lambda: head, body=lambda: None, outlast=lambda: None, account=account, tab=tab
+            head=lambda: head, method="GET", body=lambda: None, outlast=lambda: None, account=account, tab=tab
         )
         self.tabs[tab] = self._spawn(self.handler.relays.relay(request, OpenStream(stream_id)))
 
