@@ -146,7 +146,7 @@ class SlotSeen:
 
 @dataclass(frozen=True, slots=True)
 class CancelRepeated:
-    """An accepted cancel was sent once more, since its worker may still be there (F14)."""
+    """An accepted cancel was sent once more, since its worker may still be there (P11)."""
 
     at: float
     stream_id: str

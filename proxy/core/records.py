@@ -64,7 +64,7 @@ class Cancel:
     """When every relay of the stream had been given its ending."""
     answered_at: float | None = None
     repeats: int = 0
-    """How often it was sent again, since its worker was still there (F14)."""
+    """How often it was sent again, since its worker was still there (P11)."""
     slot: Slot = Slot.BUSY
     slot_free_at: float | None = None
     slot_freed_by: SlotFreedBy | None = None
@@ -118,7 +118,7 @@ class StreamRecord:
     took: float | None = None
     """Seconds that the start's answer took: a save of the session that is later than that is not its own (F22)."""
     spoke_at: float | None = None
-    """When its first output was seen: its agent listens to a cancel (F14)."""
+    """When its first output was seen: its agent listens to a cancel from then on (F13)."""
     proven: bool = True
     """False for a stream known only from a caller's cancel, which proves nothing."""
     told: bool = False

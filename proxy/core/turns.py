@@ -155,7 +155,7 @@ def miss(record: SessionRecord, stream: StreamRecord, missing: seen.StreamMissin
 
 
 def hear(record: SessionRecord, stream: StreamRecord, spoke: seen.StreamSpoke) -> Transition:
-    """Its first output shows that its agent listens (F14); any output, that no other turn has taken its place."""
+    """Its first output shows that its agent listens (F13); any output, that no other turn has taken its place."""
     first = stream.spoke_at if stream.spoke_at is not None else spoke.at
     if stream.is_doubtful:
         stream = replace(stream, ending=None, gone=False)
@@ -192,7 +192,7 @@ def _run(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -
 def status_under_cancel(record: SessionRecord, stream: StreamRecord, status: seen.StatusSeen) -> Transition:
     """An end that the journal holds is noted; `active: false` says nothing (F3), `active: true` that it has not ended.
 
-    It says nothing of the cancel, which may be lost (F14).
+    It says nothing of the cancel, which may be lost (F13).
     """
     if status.active and status.asked >= stream.since and stream.ending is not Ending.CANCELLED:
         return Transition(record.put(replace(stream, ending=None, told=False, gone=False)))

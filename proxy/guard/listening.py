@@ -101,7 +101,7 @@ class Listening:
     async def _saved_again(
         self, session_id: str, stream: StreamRecord, caller: RawHeaders
     ) -> tuple[float | None, bool]:
-        """When it was, None if that is not told; and whether it has been for `_FRESH` at most."""
+        """When the session was saved again, None if Hermes does not say; and whether that was at most `_FRESH` ago."""
         own_until = (stream.stamp or 0.0) + (stream.took or 0.0)
         unsaved_at, asked = -math.inf, self._ownership.clock()
         first = saved = await self._saved_at(session_id, caller)

@@ -123,7 +123,7 @@ class Stopping:
         return self._ownership.clock() >= self._due.get(stream_id, 0.0)
 
     async def until_due(self, stream_id: str) -> None:
-        """Waits until then, or until its worker is gone."""
+        """Waits until a further cancel makes sense (F23), or the worker is gone, or nobody goes on with the Stop."""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(self._due.get(stream_id, 0.0)):
                 record = await self._ownership.session(await self._ownership.locate(stream_id))
