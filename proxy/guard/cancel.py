@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from dataclasses import replace
 
-from proxy.core.observations import CancelSent, StatusSeen
+from proxy.core.observations import StatusSeen
 from proxy.core.records import Ending
 from proxy.core.verdicts import CancelVerdict, Coalesce, Forward, Repeat, Stale
 from proxy.guard.backend import Backend
@@ -179,10 +179,10 @@ class CancelGuard:
         return Judged(confirmed.with_body(body), "stale", reason, cancel_id)
 
     async def _go_all_the_same(self, head: RequestHead, stream_id: str, cancel_id: str) -> Judged | None:
-        """Another turn began, which alone does not prove that this one is over (F20)."""
-        sent = CancelSent(self._ownership.clock(), stream_id, cancel_id, fingerprint(head.headers))
-        await self._ownership.observe(sent)
-        return await self._sending.send(head, stream_id, cancel_id)
+        """Another turn began, which alone does not prove that this one is over (F20); None if more is known by now."""
+        caller = fingerprint(head.headers)
+        verdict = await self._ownership.judge_cancel(stream_id, caller, cancel_id, unended=True)
+        return await self._sending.send(head, stream_id, cancel_id) if isinstance(verdict, Forward) else None
 
 
 def shared_answer(judged: Judged, verdict: str) -> Judged:

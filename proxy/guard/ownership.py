@@ -18,7 +18,7 @@ from proxy.core.observations import (
 )
 from proxy.core.records import Ending, SessionRecord, StreamRecord, StreamState
 from proxy.core.transitions import apply
-from proxy.core.verdicts import CancelVerdict, Forward, judge_cancel
+from proxy.core.verdicts import CancelVerdict, Forward, Stale, judge_cancel
 from proxy.guard.reporting import Report
 from proxy.store.base import Store
 
@@ -72,13 +72,21 @@ class Ownership:
         for session_id in await self._store.sessions():
             await self._apply(session_id, BackendRestarted(at))
 
-    async def judge_cancel(self, stream_id: str, credentials: str, cancel_id: str) -> CancelVerdict:
-        """The verdict on a cancel; Forward is recorded as sent in the same step, so it is given once (P1)."""
+    async def judge_cancel(
+        self, stream_id: str, credentials: str, cancel_id: str, *, unended: bool = False
+    ) -> CancelVerdict:
+        """The verdict on a cancel; Forward is recorded as sent in the same step, so it is given once (P1).
+
+        `unended`: the backend was asked and knows no end of the stream, so that a later turn alone is no reason to
+        refuse (F20).
+        """
         verdict: CancelVerdict = Forward()
 
         def judge(record: SessionRecord) -> Transition:
             nonlocal verdict
             verdict = judge_cancel(record, stream_id, credentials)
+            if unended and isinstance(verdict, Stale) and not verdict.proven:
+                verdict = Forward()
             if isinstance(verdict, Forward):
                 return apply(record, CancelSent(self.clock(), stream_id, cancel_id, credentials))
             return Transition(record)

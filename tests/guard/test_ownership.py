@@ -19,7 +19,7 @@ from proxy.core.observations import (
     TurnStarted,
 )
 from proxy.core.records import Ending, Slot, StreamState
-from proxy.core.verdicts import Coalesce, Forward, Stale
+from proxy.core.verdicts import Coalesce, Forward, Repeat, Stale
 from proxy.guard.ownership import is_nameless
 from tests.support.notes import Notes, ownership
 from tests.support.virtual_time import in_virtual_time
@@ -188,6 +188,33 @@ async def test_a_verdict_that_is_not_forward_changes_nothing() -> None:
 
     assert await believer.ownership.judge_cancel("x", "alice", "c-1") == Stale(Ending.FINISHED)
     assert await believer.ownership.session("s") == before
+
+
+@in_virtual_time
+async def test_a_cancel_that_is_sent_all_the_same_is_judged_by_what_is_known_by_then() -> None:
+    """F20: two callers ask for a superseded stream's end; one's cancel is accepted while the other still asks."""
+    believer = Believer()
+    await believer.starts("s", "x")
+    await believer.starts("s", "y")
+
+    asked = await believer.ownership.judge_cancel("x", "alice", "c-1")
+    first = await believer.ownership.judge_cancel("x", "alice", "c-1", unended=True)
+    await believer.ownership.observe(CancelAccepted(0.0, "x", "c-1"))
+    late = await believer.ownership.judge_cancel("x", "bob", "c-2", unended=True)
+
+    assert isinstance(asked, Stale)
+    assert not asked.proven
+    assert (first, late) == (Forward(), Repeat(shared=False, first="c-1"))
+
+
+@in_virtual_time
+async def test_an_end_that_is_proven_is_refused_though_the_backend_knows_none() -> None:
+    """P1."""
+    believer = Believer()
+    await believer.starts("s", "x")
+    await believer.ends("x")
+
+    assert await believer.ownership.judge_cancel("x", "alice", "c-1", unended=True) == Stale(Ending.FINISHED)
 
 
 @in_virtual_time
