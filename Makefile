@@ -12,12 +12,21 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-strip-extras \
 	--custom-compile-command "make lock"
 
+VERSION := 'import aiohttp; print(aiohttp.__version__)'
+comma := ,
+
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # Someone without a browser still gets every other test. CI has no such excuse.
 LEFT_OUT := $(if $(BROWSER)$(CI),,tests/browser)
 
+# With more of them than processors, what depends on time would fail now and then.
+WORKERS ?= 2
+
+# What decides how a message is read, by whom it was sent, and where it ends.
+READERS := fieldsection headers heads strictness target trailers
+
 .DEFAULT_GOAL := help
-.PHONY: help venv run test fuzz check lint types imports floors schema bench chaos screenshots lock clean
+.PHONY: help venv run test quick oldest newest fuzz check lint types imports names dead floors schema diagram bench chaos screenshots lock clean
 
 help:  ## list this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -28,14 +37,34 @@ run: $(MADE)  ## try it: an embedded Hermes, the proxy in front of it, and a pag
 	@echo "Running the demo: an embedded Hermes, the proxy in front of it, and a page. Ctrl-C ends it."
 	@$(BIN)/hermes-stream-guard demo
 
+# What measures promises in seconds runs at the end, with nothing beside it.
 test: $(MADE)  ## run every test, and measure how much of proxy/ they cover
 	@echo "Running the tests$(if $(LEFT_OUT), without $(LEFT_OUT): there is no Chromium here)."
-	@$(BIN)/pytest --cov $(LEFT_OUT:%=--ignore=%)
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup -m "not realtime" --cov --cov-report= --cov-fail-under=0 \
+		$(LEFT_OUT:%=--ignore=%)
+	@$(BIN)/pytest -q -m realtime --cov --cov-append $(LEFT_OUT:%=--ignore=%)
+
+quick: $(MADE)  ## run the tests of what needs no clock and no network, in seconds
+	@$(BIN)/pytest -q -n $(WORKERS) tests/core tests/hermes tests/store tests/config tests/http tests/test_sse.py tests/test_docs.py
+
+# What pyproject.toml allows, in a folder of its own that is looked at before the environment.
+oldest newest: AIOHTTP = $(shell sed -n 's/^ *"\(aiohttp>=.*\)",$$/\1/p' pyproject.toml)
+oldest: ASKED = $(subst >=,==,$(firstword $(subst $(comma), ,$(AIOHTTP))))
+newest: ASKED = $(AIOHTTP)
+oldest: $(MADE)  ## run the tests of HTTP on the oldest aiohttp that is allowed
+newest: $(MADE)  ## the same on the newest, unless that is the one of the other tests
+oldest newest:
+	@rm -rf $(VENV)/$@
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/$@ '$(ASKED)'
+	@set -e; locked=$$($(BIN)/python -c $(VERSION)); export PYTHONPATH=$(CURDIR)/$(VENV)/$@; \
+	version=$$($(BIN)/python -c $(VERSION)); echo "The $@ aiohttp that is allowed is $$version."; \
+	if [ "$$version" = "$$locked" ]; then echo "It is the one of the other tests."; \
+	else $(BIN)/pytest -q -n 2 tests/wire tests/http; fi
 
 fuzz: $(MADE)  ## try random inputs on whatever reads what strangers send; SECONDS=60 in all
 	@$(BIN)/python -m tests.fuzz.run $(SECONDS)
 
-check: lint types imports floors schema  ## all that has to hold besides: lint, types, imports, floors, schema
+check: lint types imports names dead floors schema  ## all that has to hold besides: lint, types, imports, names, dead, …
 
 lint: $(MADE)  ## ruff's rules and formatting
 	@echo "Checking style."
@@ -50,16 +79,28 @@ imports: $(MADE)  ## that imports point one way
 	@echo "Checking which room imports which."
 	@$(BIN)/lint-imports --no-logo
 
+names: $(MADE)  ## that nothing private of aiohttp's or uvloop's is used
+	@echo "Checking for private names of others."
+	@$(BIN)/pytest -q tests/test_private_names.py
+
+dead: $(MADE)  ## that nothing in proxy/ is there without a reader
+	@echo "Checking for what nothing reads or calls."
+	@$(BIN)/vulture
+
 # Each of these is covered by its own tests alone, without the rest of the proxy's passing through it.
 floors: $(MADE)  ## that the pure rooms are covered wholly by their own tests
-	@echo "Checking that the tests of core, hermes, sse and http.headers cover them wholly."
-	@$(BIN)/pytest -q tests/core tests/hermes tests/test_sse.py tests/http/test_headers.py \
-		--cov=proxy.core --cov=proxy.hermes --cov=proxy.sse --cov=proxy.http.headers --cov-fail-under=100
+	@echo "Checking that the tests of core, hermes, sse and what reads HTTP cover them wholly."
+	@$(BIN)/pytest -q tests/core tests/hermes tests/test_sse.py $(READERS:%=tests/http/test_%.py) tests/http/test_framing.py \
+		--cov=proxy.core --cov=proxy.hermes --cov=proxy.sse $(READERS:%=--cov=proxy.http.%) --cov=proxy.http.framing \
+		--cov=proxy.http.chunks --cov=proxy.http.clients --cov-fail-under=100
 
 schema: $(MADE)  ## that the shipped JSON Schema is the code's
 	@echo "Checking $(SCHEMA)."
 	@$(BIN)/python -m proxy.config.schema | diff -u $(SCHEMA) - || \
 		{ echo "It is out of date: $(BIN)/python -m proxy.config.schema > $(SCHEMA)" >&2; exit 1; }
+
+diagram: $(MADE)  ## print the state diagram of docs/architecture.md
+	@$(BIN)/python -m tests.core.diagram
 
 bench: $(MADE) $(PEER)  ## measure the proxy beside others; BENCH="--rounds 1" passes options on, such as --help
 	@echo "Measuring. This takes about ten minutes, on a machine that does nothing else."

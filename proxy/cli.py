@@ -19,7 +19,7 @@ import click
 
 from proxy import __version__
 from proxy.config import Settings, UserError, changed, load
-from proxy.ops.verify import Findings, TraceFileError, verify_files
+from proxy.verify import Findings, TraceFileError, verify_files
 
 NAME: Final = "hermes-stream-guard"
 RELEASES: Final = ("v0.51.195", "v0.51.265", "v0.52.262")

@@ -51,6 +51,8 @@ class Scanner:
             over the limit is ignored. At least 16, so that a field's name is always seen whole.
     """
 
+    __slots__ = ("_after_cr", "_data", "_event", "_first_line", "_last_event_id", "_limit", "_line", "_size")
+
     def __init__(self, limit: int = 1 << 20) -> None:
         self._limit = limit
         self._size = 0  # bytes seen of the unfinished frame

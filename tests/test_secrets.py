@@ -132,7 +132,7 @@ async def test_what_a_login_says(talkative: Talkative) -> None:
     [
         f"GET / HTTP/1.1\r\nHost: h\r\nCookie: {SECRET}\0\r\n\r\n",
         f"GET /a{SECRET} b HTTP/1.1\r\nHost: h\r\n\r\n",
-        f"{SECRET} / HTTP/1.1\r\nHost: h\r\n\r\n",
+        f"{SECRET} / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
         f"GET /?{SECRET} HTTP/3.0\r\nHost: h\r\n\r\n",
         f"POST /?{SECRET} HTTP/1.1\r\nHost: h\r\nContent-Length: {SECRET}\r\n\r\n",
         f"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{SECRET}\r\n",

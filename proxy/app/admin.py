@@ -12,9 +12,8 @@ from aiohttp import web
 from proxy import __version__
 from proxy.app.running import Running
 from proxy.config import AdminSettings, Settings, UserError
-from proxy.guard.ownership import is_nameless
-from proxy.http.lanes import Lane
-from proxy.http.places import both_families
+from proxy.http.downstream.places import both_families
+from proxy.http.upstream.lanes import Lane
 from proxy.ops.admin import Admission, application, inheriting, listening
 from proxy.ops.feed import Feed
 from proxy.ops.history import History
@@ -22,6 +21,7 @@ from proxy.ops.metrics import LaneUse, Metrics
 from proxy.ops.stops import Stops
 from proxy.ops.trace import fan_out
 from proxy.ops.views import About, Journals, Sources, Views
+from proxy.ownership.ownership import is_nameless
 
 
 class Observed:

@@ -4,37 +4,38 @@ import asyncio
 from dataclasses import dataclass
 
 from proxy.app.gate import gate_rules
+from proxy.backend.backend import Backend
+from proxy.backend.health import Health
+from proxy.backend.reach import Reach
 from proxy.config import Settings
-from proxy.core.effects import EndRelays, PursueStop, Settled
-from proxy.guard.authentication import Authentication
-from proxy.guard.backend import Backend
+from proxy.core.effects import Settled
+from proxy.gate.authentication import Authentication
+from proxy.gate.gate import Gate
+from proxy.gate.login import LoginGuard
+from proxy.gate.pages import Pages
 from proxy.guard.cancel import CancelGuard
 from proxy.guard.changes import ChangeGuard
 from proxy.guard.drain import Drain
+from proxy.guard.effects import Effects
 from proxy.guard.evidence import Evidence
-from proxy.guard.gate import Gate
 from proxy.guard.handler import Handler
-from proxy.guard.health import Health
-from proxy.guard.limits import Limits, Live
 from proxy.guard.listening import Listening
-from proxy.guard.login import LoginGuard
-from proxy.guard.ownership import Ownership
-from proxy.guard.pages import Pages
-from proxy.guard.reach import Reach
-from proxy.guard.relay import RelayGuard
-from proxy.guard.relays import Relays
-from proxy.guard.reporting import Report, unheard
 from proxy.guard.sending import Sending
 from proxy.guard.spool import Spool
 from proxy.guard.start import StartGuard
 from proxy.guard.steer import SteerGuard
-from proxy.guard.steers import Steers
 from proxy.guard.stopping import Stopping
-from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
-from proxy.http.upstream import Upstream
+from proxy.http.upstream.upstream import Upstream
 from proxy.ops.receipts import Receipt, Receipts
+from proxy.ownership.limits import Limits, Live
+from proxy.ownership.ownership import Ownership
+from proxy.relay.relay import RelayGuard
+from proxy.relay.relays import Relays
+from proxy.relay.steers import Steers
+from proxy.reporting import Report, unheard
 from proxy.store.memory import MemoryStore
+from proxy.tasks import Tasks
 
 ANSWER_LIMIT = 8 << 20
 """Largest answer to a guarded call that is held; they are a few hundred bytes."""
@@ -114,14 +115,11 @@ def compose(  # noqa: PLR0913 - what it is put together from
     cancels = CancelGuard(backend, ownership, sending=sending, stopping=stopping, evidence=evidence, report=report)
 
     def settled(effect: Settled) -> None:
-        sending.forget(effect.cancel.cancel_id)
         receipt = Receipt.of(effect.stream_id, effect.cancel, effect.ending)
         receipts.add(receipt)
         report("cancel_settled", **receipt.fields())
 
-    ownership.on(EndRelays, lambda effect: relays.revise(effect.stream_id))
-    ownership.on(PursueStop, stopping.pursue)
-    ownership.on(Settled, settled)
+    ownership.carry_out = Effects(relays, sending, stopping, settled).carry_out
     starts = StartGuard(backend, ownership, apart=apart, tasks=tasks, live=live, report=report)
     steers = Steers(report)
     drain = Drain(backend, ownership, relays, starts, tasks, timeout=settings.drain.timeout, notice=notice)

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from proxy.config import ListenSettings
-from proxy.guard.authentication import Authentication
-from proxy.guard.tasks import Tasks
+from proxy.gate.authentication import Authentication
+from proxy.tasks import Tasks
 
 AGAIN = 5.0
 """Seconds after which a Hermes that did not say whether it asks for a login is asked again."""

@@ -1,8 +1,8 @@
 """What the settings say about browsers, as the listener and the gate go by it."""
 
 from proxy.config import Settings
-from proxy.guard.gate import GateRules
-from proxy.http.rules import Rules
+from proxy.gate.gate import GateRules
+from proxy.http.downstream.rules import Rules
 
 
 def listener_rules(settings: Settings) -> Rules:

@@ -10,9 +10,9 @@ from typing import Any
 
 from proxy.app.reload import Reload, watch
 from proxy.app.running import Running
-from proxy.guard.tasks import Tasks
-from proxy.http.stream import settle
+from proxy.http.settling import settle
 from proxy.ops import systemd
+from proxy.tasks import Tasks
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 

@@ -11,9 +11,9 @@ from proxy.app.compose import limits_of
 from proxy.app.gate import gate_rules, listener_rules
 from proxy.app.running import Running, bounds_of
 from proxy.config import Settings, UserError, changed
-from proxy.guard.reporting import Report
 from proxy.ops import log, systemd
 from proxy.ops.trace import Trace
+from proxy.reporting import Report
 
 _LIVE = (
     "client.",

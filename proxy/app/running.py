@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from proxy.app.compose import Guard, compose
 from proxy.app.gate import listener_rules
 from proxy.config import ListenSettings, Settings
-from proxy.guard.reporting import Report, unheard
-from proxy.guard.tasks import Tasks
-from proxy.http.inherited import Inherited
-from proxy.http.lanes import Lane, Lanes
-from proxy.http.observer import Observer
-from proxy.http.origin import Origin
-from proxy.http.places import takes_ipv4_as_well
-from proxy.http.server import Server, listen, listen_unix, tls_context
-from proxy.http.upstream import Upstream
+from proxy.http.downstream.inherited import Inherited
+from proxy.http.downstream.observer import Observer
+from proxy.http.downstream.places import takes_ipv4_as_well
+from proxy.http.downstream.server import Server, listen, listen_unix, tls_context
+from proxy.http.upstream.lanes import Lane, Lanes
+from proxy.http.upstream.origin import Origin
+from proxy.http.upstream.upstream import Upstream
 from proxy.ops.receipts import Receipts
+from proxy.reporting import Report, unheard
+from proxy.tasks import Tasks
 
 _CLOSING = 2.0
 """Seconds that open connections are given when the proxy ends."""

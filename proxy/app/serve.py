@@ -15,10 +15,10 @@ from proxy.app.startup import description, glance
 from proxy.config import Settings, UserError
 from proxy.demo import Backend as DemoBackend
 from proxy.demo import Pace
-from proxy.guard.reporting import Report
 from proxy.http.speedups import require_speedups
 from proxy.ops import log, systemd
 from proxy.ops.trace import Trace, fan_out
+from proxy.reporting import Report
 
 _DEAF = 0.3
 """Seconds in which the demo's turns do not hear a Stop, as long as it takes a real one on an idle machine (F13)."""
@@ -68,7 +68,8 @@ async def serve(
             async with warning_if_exposed(proxy.places, proxy.guard.gate.authentication, announce):
                 await drained(proxy, told_to_end)
 
-    return await until_signalled(life)
+    with log.in_batches():
+        return await until_signalled(life)
 
 
 def _in_silence(_line: str) -> None:
@@ -112,7 +113,8 @@ async def demo(release: str, settings: Settings, *, started: Announce | None = N
                         started(f"What the proxy sees of it is shown on {admin_url}/")
                 await drained(proxy, told_to_end)
 
-    return await until_signalled(life)
+    with log.in_batches():
+        return await until_signalled(life)
 
 
 def _prepare(settings: Settings) -> None:

@@ -10,10 +10,10 @@ from proxy.hermes.probe import Heard, Question
 from proxy.http.errors import BackendTooSlowError
 from proxy.http.forward import hold
 from proxy.http.headers import RawHeaders, values
-from proxy.http.lanes import Lane
 from proxy.http.message import Body, RequestHead
-from proxy.http.stream import ResponseStream
-from proxy.http.upstream import Upstream
+from proxy.http.upstream.lanes import Lane
+from proxy.http.upstream.stream import ResponseStream
+from proxy.http.upstream.upstream import Upstream
 
 LIMIT = 6.0
 """Longest that one answer may take."""

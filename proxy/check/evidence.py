@@ -101,5 +101,5 @@ class Evidence:
     @property
     def said(self) -> str | None:
         """The release that it says it is; one that runs from a bare checkout does not."""
-        release = releases.said(self.server)
+        release = releases.stated_release(self.server)
         return releases.name(release) if release else None

@@ -21,7 +21,7 @@ class Fact:
     """One fact.
 
     Attributes:
-        number: As the README lists it.
+        number: As docs/how-it-decides.md lists it.
         releases: For which it holds.
         says: What Hermes does.
         remedy: What the proxy does about it.

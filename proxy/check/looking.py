@@ -33,9 +33,9 @@ from proxy.hermes.releases import Mark
 from proxy.http.errors import BackendBrokenError, BackendTooSlowError, ProxyError
 from proxy.http.headers import values
 from proxy.http.identity import TRIED
-from proxy.http.lanes import Lanes
-from proxy.http.origin import Origin
-from proxy.http.upstream import Upstream
+from proxy.http.upstream.lanes import Lanes
+from proxy.http.upstream.origin import Origin
+from proxy.http.upstream.upstream import Upstream
 
 _CONNECT: Final = 3.0
 """Seconds to wait for a connection, if the settings do not say less."""
@@ -82,7 +82,7 @@ async def look_briefly(settings: UpstreamSettings) -> Evidence:
         except ProxyError as error:
             return Evidence(unreachable=_why(error), detail=str(error))
         server = health.field("server")
-        return Evidence(is_hermes=_is_hermes(health), server=server, release=releases.seems(server, {}))
+        return Evidence(is_hermes=_is_hermes(health), server=server, release=releases.guessed_release(server, {}))
 
 
 def _upstream(settings: UpstreamSettings) -> Upstream:
@@ -100,7 +100,7 @@ async def _look_closely(asker: Asker, health: Reply, login: Login | None) -> Evi
     return Evidence(
         is_hermes=True,
         is_guard=isinstance(cancel, Reply) and cancel.field("stream-guard") != "",
-        release=releases.seems(server, _marks(health, login, replies["SessionChannel"], preflight)),
+        release=releases.guessed_release(server, _marks(health, login, replies["SessionChannel"], preflight)),
         server=server,
         via=health.field("via"),
         peer=health.peer,

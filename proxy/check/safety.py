@@ -9,7 +9,7 @@ from proxy.check.facts import HAS_THREADS
 from proxy.check.findings import ERROR, NOTE, WARNING, Finding
 from proxy.config import Settings
 from proxy.hermes.probe import LOGIN, Forwarded, Identity
-from proxy.http.upstream import IDLE_CONNECTIONS
+from proxy.http.upstream.upstream import IDLE_CONNECTIONS
 
 _WIDE: Final = 1 << 16
 """Addresses of the internet that are one's own proxies, at most."""

@@ -45,6 +45,10 @@ def read_document(text: str, path: KeyPath, origin: Callable[[int], str]) -> tup
         raise SettingsError(f"{origin(1)}: lists and mappings are nested too deeply") from error
 
 
+_MOST_BITS = 4096
+"""Of a number; no setting comes near."""
+
+
 class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -67,7 +71,7 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
         try:
-            return self._scalars.construct_object(node)
+            return _of_usual_size(self._scalars.construct_object(node))
         except ValueError as error:
             raise SettingsError(f"{self.origins[path]}: {dotted(path)}: {error}") from error
 
@@ -91,3 +95,10 @@ class _Reader:
 
     def _line(self, node: yaml.Node) -> str:
         return self._origin(node.start_mark.line + 1)
+
+
+def _of_usual_size(value: Any) -> Any:
+    """A scalar; Python writes no number in decimal that is very long, though it reads one in hexadecimal."""
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise ValueError("this number is far too large")
+    return value

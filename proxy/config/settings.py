@@ -227,8 +227,8 @@ class OwnershipSettings(_Section):
     the event waits for a cancel under way (F5)."""
 
     answer_gap: Duration = 0.015
-    """Time between a terminal event and the cancel's answer. They use different connections, and
-    the event must arrive first (F5); 15ms is about one frame of a screen."""
+    """Time between a terminal event and the cancel's answer, and between that and the session's next turn. They use
+    different connections, and must arrive in this order (F5); 15ms is about one frame of a screen."""
 
     orphan_grace: Duration = 2.0
     """Time that a superseded stream may stay open without a terminal event."""

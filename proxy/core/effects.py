@@ -37,7 +37,10 @@ class MoveStreams:
     streams: tuple[StreamRecord, ...]
 
 
-Effect = PursueStop | EndRelays | Settled | MoveStreams
+ShellEffect = PursueStop | EndRelays | Settled
+"""What the shell does; streams are moved by whoever keeps the records."""
+
+Effect = ShellEffect | MoveStreams
 
 
 @dataclass(frozen=True, slots=True)

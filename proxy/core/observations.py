@@ -128,7 +128,7 @@ class RelaysEnded:
 
 @dataclass(frozen=True, slots=True)
 class CancelAnswered:
-    """The answer of the forwarded cancel has been given to its browser."""
+    """The answer of the forwarded cancel has been given to its browser, which had time to read it."""
 
     at: float
     stream_id: str

@@ -146,6 +146,11 @@ class StreamRecord:
         return replace(self, ending=ending, since=since)
 
     @property
+    def is_settling(self) -> bool:
+        """Whether a cancel of it was accepted, and is not over."""
+        return self.state is StreamState.SETTLING
+
+    @property
     def is_worker_gone(self) -> bool:
         """Whether it is proven that no worker of it is there."""
         return self.gone or self.told or self._was_seen_gone
@@ -203,7 +208,7 @@ class SessionRecord:
         return any(s.state is not StreamState.ENDED for s in self.streams)
 
     def put(self, stream: StreamRecord) -> Self:
-        """This record with `stream` replaced in its place or added last; the oldest ended ones go over the bound."""
+        """This record with `stream` replaced in its place or added last; those that ended first go over the bound."""
         if self.stream(stream.stream_id) is None:
             streams = (*self.streams, stream)
         else:
@@ -217,6 +222,6 @@ class SessionRecord:
 
 
 def _bounded(streams: tuple[StreamRecord, ...], keep: int) -> tuple[StreamRecord, ...]:
-    ended = [s for s in streams if s.state is StreamState.ENDED]
+    ended = sorted((s for s in streams if s.state is StreamState.ENDED), key=lambda stream: stream.since)
     forgotten = ended[:-keep]
     return tuple(s for s in streams if s not in forgotten) if forgotten else streams

@@ -26,7 +26,7 @@ def overdue(record: SessionRecord, stream: StreamRecord, overdue: seen.CancelOve
 
 
 def accept(record: SessionRecord, stream: StreamRecord, accepted: seen.CancelAccepted) -> Transition:
-    """The backend took it: the stream settles from now on."""
+    """The backend took it: the stream settles from now on, unless nobody knows of that cancel."""
     sent = next((cancel for cancel in stream.sent if cancel.cancel_id == accepted.cancel_id), None)
     if sent is None:
         return Transition(record)
@@ -40,7 +40,7 @@ def accept(record: SessionRecord, stream: StreamRecord, accepted: seen.CancelAcc
 
 def accept_ended(record: SessionRecord, stream: StreamRecord, accepted: seen.CancelAccepted) -> Transition:
     """A late answer: it says that a worker is there, unless that one was seen gone since."""
-    if stream.may_have_worker:
+    if not stream.is_worker_gone:
         return accept(record, stream, accepted)
     return forget_sent(record, stream, accepted)
 

@@ -1,7 +1,11 @@
 """The one place where a belief changes: `(record, observation) -> (record', effects)`.
 
-`STEPS` lists, for every state of a stream, the observations that mean something in it (None: a stream not known yet);
-`UNCHANGED` those that mean nothing. The one pair in neither cannot happen while verdicts are asked for first.
+`STEPS` is the table of states: for every state of a stream (None: it is not known) the observations that mean something
+in it, the states that the stream may be in afterwards, and the step that says which. `UNCHANGED` lists the observations
+that mean nothing. The one pair in neither cannot happen while verdicts are asked for first.
+
+The table is about the stream that was observed. The session's next turn, or a restart of the backend, may end others
+that run or settle (not a runner's, F20), and where too many have ended, the one that ended first is forgotten (P7).
 """
 
 from typing import Any, Protocol
@@ -13,6 +17,8 @@ from proxy.core.observations import Observation, StreamObservation
 from proxy.core.records import SessionRecord, StreamState
 
 RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
+
+State = StreamState | None
 
 
 class Step(Protocol):
@@ -42,75 +48,75 @@ def apply(record: SessionRecord, observation: Observation) -> Transition:
 def _step(record: SessionRecord, observation: StreamObservation) -> Transition:
     stream = record.stream(observation.stream_id)
     state, kind = stream.state if stream else None, type(observation)
-    step = STEPS[state].get(kind)
-    if step is not None:
+    if kind in STEPS[state]:
+        _states, step = STEPS[state][kind]
         return step(record, stream, observation)
     if kind in UNCHANGED[state]:
         return Transition(record)
     raise TransitionError(f"{kind.__name__} in state {state} of {observation.stream_id}")
 
 
-STEPS: dict[StreamState | None, dict[type[StreamObservation], Step]] = {
+STEPS: dict[State, dict[type[StreamObservation], tuple[set[State], Step]]] = {
     None: {
-        seen.TurnStarted: turns.begin,
-        seen.StartConflicted: turns.begin_named,
-        seen.StreamEnded: turns.end_unknown,
-        seen.StatusSeen: turns.status_of_unknown,
-        seen.CancelSent: stops.send_cancel,
+        seen.TurnStarted: ({RUNNING}, turns.begin),
+        seen.StartConflicted: ({RUNNING}, turns.begin_named),
+        seen.StreamEnded: ({ENDED}, turns.end_unknown),
+        seen.StatusSeen: ({RUNNING, ENDED, None}, turns.status_of_unknown),
+        seen.CancelSent: ({CANCEL_SENT}, stops.send_cancel),
     },
     RUNNING: {
-        seen.TurnStarted: turns.complete,
-        seen.StreamEnded: turns.end,
-        seen.StreamSpoke: turns.hear,
-        seen.StatusSeen: turns.status_of_running,
-        seen.StreamMissing: turns.miss,
-        seen.CancelSent: stops.send_cancel,
-        seen.CancelOverdue: stops.overdue,
-        seen.CancelAccepted: stops.accept,
-        seen.CancelRefused: stops.forget_sent,
-        seen.CancelFailed: stops.forget_sent,
+        seen.TurnStarted: ({RUNNING}, turns.complete),
+        seen.StreamEnded: ({ENDED}, turns.end),
+        seen.StreamSpoke: ({RUNNING}, turns.hear),
+        seen.StatusSeen: ({RUNNING, ENDED}, turns.status_of_running),
+        seen.StreamMissing: ({RUNNING, ENDED}, turns.miss),
+        seen.CancelSent: ({CANCEL_SENT}, stops.send_cancel),
+        seen.CancelOverdue: ({RUNNING}, stops.overdue),
+        seen.CancelAccepted: ({RUNNING, SETTLING}, stops.accept),
+        seen.CancelRefused: ({RUNNING}, stops.forget_sent),
+        seen.CancelFailed: ({RUNNING}, stops.forget_sent),
     },
     CANCEL_SENT: {
-        seen.TurnStarted: turns.complete,
-        seen.StartConflicted: turns.prove,
-        seen.StreamEnded: turns.note_end,  # F5: the event may overtake the answer
-        seen.StreamSpoke: turns.hear,
-        seen.StatusSeen: turns.status_under_cancel,
-        seen.CancelSent: stops.send_cancel,  # by a caller who cannot share the answer to the first
-        seen.CancelOverdue: stops.overdue,
-        seen.CancelAccepted: stops.accept,
-        seen.CancelRefused: stops.refuse,
-        seen.CancelFailed: stops.withdraw,
+        seen.TurnStarted: ({CANCEL_SENT}, turns.complete),
+        seen.StartConflicted: ({CANCEL_SENT}, turns.prove),
+        seen.StreamEnded: ({CANCEL_SENT}, turns.note_end),  # F5: the event may overtake the answer
+        seen.StreamSpoke: ({CANCEL_SENT}, turns.hear),
+        seen.StatusSeen: ({CANCEL_SENT}, turns.status_under_cancel),
+        seen.CancelSent: ({CANCEL_SENT}, stops.send_cancel),  # by a caller who cannot share the answer to the first
+        seen.CancelOverdue: ({CANCEL_SENT}, stops.overdue),
+        seen.CancelAccepted: ({CANCEL_SENT, SETTLING}, stops.accept),
+        seen.CancelRefused: ({RUNNING, CANCEL_SENT, ENDED, None}, stops.refuse),
+        seen.CancelFailed: ({RUNNING, CANCEL_SENT, ENDED, None}, stops.withdraw),
     },
     SETTLING: {
-        seen.TurnStarted: turns.complete,
-        seen.StreamEnded: turns.note_end,
-        seen.StreamSpoke: turns.hear,
-        seen.StatusSeen: turns.status_of_settling,
-        seen.CancelOverdue: stops.overdue,
-        seen.CancelAccepted: stops.forget_sent,
-        seen.CancelRefused: stops.refuse_settling,
-        seen.CancelFailed: stops.forget_sent,
-        seen.RelaysEnded: stops.relays_ended,
-        seen.CancelAnswered: stops.answered,
-        seen.SlotSeen: stops.slot_seen,
-        seen.CancelRepeated: stops.repeated,
-        seen.StopTimedOut: stops.time_out,
+        seen.TurnStarted: ({SETTLING}, turns.complete),
+        seen.StreamEnded: ({SETTLING}, turns.note_end),
+        seen.StreamSpoke: ({SETTLING}, turns.hear),
+        seen.StatusSeen: ({SETTLING}, turns.status_of_settling),
+        seen.CancelOverdue: ({SETTLING}, stops.overdue),
+        seen.CancelAccepted: ({SETTLING}, stops.forget_sent),
+        seen.CancelRefused: ({SETTLING, ENDED}, stops.refuse_settling),
+        seen.CancelFailed: ({SETTLING}, stops.forget_sent),
+        seen.RelaysEnded: ({SETTLING, ENDED}, stops.relays_ended),
+        seen.CancelAnswered: ({SETTLING, ENDED}, stops.answered),
+        seen.SlotSeen: ({SETTLING, ENDED}, stops.slot_seen),
+        seen.CancelRepeated: ({SETTLING}, stops.repeated),
+        seen.StopTimedOut: ({ENDED}, stops.time_out),
     },
     ENDED: {
-        seen.StreamEnded: turns.refine,
-        seen.StreamSpoke: turns.revive,
-        seen.StatusSeen: turns.status_of_ended,
-        seen.CancelSent: stops.send_cancel,  # P11: its worker was not seen gone
-        seen.CancelOverdue: stops.overdue,
-        seen.CancelAccepted: stops.accept_ended,
-        seen.CancelRefused: stops.forget_sent,
-        seen.CancelFailed: stops.forget_sent,
-        seen.SlotSeen: stops.slot_seen_late,
+        seen.StreamEnded: ({ENDED}, turns.refine),
+        seen.StreamSpoke: ({RUNNING, ENDED}, turns.revive),
+        seen.StatusSeen: ({RUNNING, ENDED}, turns.status_of_ended),
+        seen.CancelSent: ({CANCEL_SENT}, stops.send_cancel),  # P11: its worker was not seen gone
+        seen.CancelOverdue: ({ENDED}, stops.overdue),
+        seen.CancelAccepted: ({SETTLING, ENDED}, stops.accept_ended),
+        seen.CancelRefused: ({ENDED}, stops.forget_sent),
+        seen.CancelFailed: ({ENDED}, stops.forget_sent),
+        seen.SlotSeen: ({ENDED}, stops.slot_seen_late),
     },
 }
 
-UNCHANGED: dict[StreamState | None, frozenset[type[StreamObservation]]] = {
+UNCHANGED: dict[State, frozenset[type[StreamObservation]]] = {
     None: frozenset(
         {
             seen.StreamSpoke,

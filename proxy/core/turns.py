@@ -67,14 +67,18 @@ def _supersede(stream: StreamRecord, at: float) -> tuple[StreamRecord, tuple[Eff
         return stream.hearing_of(Ending.SUPERSEDED, at), (end_relays,)
     if stream.cancel is None:
         return replace(stream, state=ENDED, since=at, ending=Ending.SUPERSEDED), (end_relays,)
-    if stream.since > at:  # what began before the cancel was accepted says nothing of its worker
+    if stream.since > at:  # the new turn began before the cancel was accepted, and proves nothing about this worker
         return stream.hearing_of(Ending.SUPERSEDED, at), (end_relays,)
-    ended = stream.ended(at, Ending.CANCELLED)  # which does not say that its worker is gone
+    ended = stream.ended(at, Ending.CANCELLED)  # the Stop is closed here, though its worker may still run
     return ended, (end_relays, settled(ended))
 
 
 def lose_running(record: SessionRecord, restarted: seen.BackendRestarted) -> Transition:
-    """What the backend ran is lost; what a runner runs is not (F20)."""
+    """What the backend ran is lost; what a runner runs is not (F20).
+
+    Of what had ended before, only that no worker is there is noted. A cancel that is not answered yet notes the end,
+    and waits for its answer.
+    """
     effects: list[Effect] = []
     for stream in record.streams:
         if stream.hosted is False or stream.since > restarted.at:
@@ -110,13 +114,16 @@ def rotate(record: SessionRecord, new_session_id: str) -> Transition:
 
 
 def adopt(record: SessionRecord, adopted: tuple[StreamRecord, ...]) -> Transition:
-    """The streams of both in the order in which they began; the last that lives supersedes the others."""
+    """Merges two sessions that turned out to be one. The newest stream that runs supersedes the others.
+
+    Of two that began at the same time, which a real clock hardly shows, the adopted one counts as the newer.
+    """
     if not adopted:
         return Transition(replace(record, moved_to=None))
     theirs = {stream.stream_id for stream in adopted}
     own = (stream for stream in record.streams if stream.stream_id not in theirs)
     merged = SessionRecord(record.session_id)
-    for stream in sorted((*adopted, *own), key=lambda stream: stream.began):
+    for stream in sorted((*own, *adopted), key=lambda stream: stream.began):
         merged = merged.put(stream)
     return _own(merged, merged.owner) if merged.owner else Transition(merged)
 
@@ -136,12 +143,12 @@ def end_unknown(record: SessionRecord, _none: None, end: seen.StreamEnded) -> Tr
 
 
 def note_end(record: SessionRecord, stream: StreamRecord, end: seen.StreamEnded) -> Transition:
-    """While a cancel is under way the stream's end is noted; the cancel's own end decides."""
+    """An end during a cancel is only noted: the stream has ended once the cancel is answered or settled."""
     return Transition(record.put(replace(stream.hearing_of(end.ending, end.at), proven=True)))
 
 
 def refine(record: SessionRecord, stream: StreamRecord, end: seen.StreamEnded) -> Transition:
-    """How it ended becomes known; that it did was known before."""
+    """The stream was known to be over; now it is learned how it ended."""
     if stream.ending in (Ending.UNKNOWN, Ending.LOST):
         return Transition(record.put(replace(stream, ending=end.ending, gone=True)))
     return Transition(record.put(stream.hearing_of(end.ending, end.at)))
@@ -155,7 +162,10 @@ def miss(record: SessionRecord, stream: StreamRecord, missing: seen.StreamMissin
 
 
 def hear(record: SessionRecord, stream: StreamRecord, spoke: seen.StreamSpoke) -> Transition:
-    """Its first output shows that its agent listens (F13); any output, that no other turn has taken its place."""
+    """Notes the first output: the agent listens from now on (F13).
+
+    Any output shows that the turn still runs, so that a doubtful ending (superseded, lost, unknown) is taken back.
+    """
     first = stream.spoke_at if stream.spoke_at is not None else spoke.at
     if stream.is_doubtful:
         stream = replace(stream, ending=None, gone=False)

@@ -54,7 +54,7 @@ def judge_cancel(record: SessionRecord, stream_id: str, credentials: str) -> Can
     stream = record.stream(stream_id)
     if stream is None:
         return Forward()
-    if stream.state is StreamState.SETTLING and stream.cancel is not None:
+    if stream.is_settling and stream.cancel is not None:
         return _judge_settling(stream, stream.cancel, credentials)
     own = (cancel for cancel in stream.sent if cancel.credentials == credentials and not cancel.overdue)
     first = next(own, None)
@@ -99,7 +99,7 @@ def judge_change(record: SessionRecord) -> StartVerdict:
 def _cancels_under_way(record: SessionRecord) -> tuple[Cancel, ...]:
     """The cancels that were sent, or accepted, and are not over."""
     sent = [cancel for s in record.streams if s.state is StreamState.CANCEL_SENT for cancel in s.sent]
-    settling = [s.cancel for s in record.streams if s.state is StreamState.SETTLING and s.cancel is not None]
+    settling = [s.cancel for s in record.streams if s.is_settling and s.cancel is not None]
     return (*sent, *settling)
 
 

@@ -1,1 +1,1 @@
-"""The enforcement points: where a cancel, a start or a relay is judged, and the verdict carried out."""
+"""Where cancels, starts, steers and changes are judged, and verdicts carried out. It fails open (P8)."""

@@ -4,20 +4,20 @@ import asyncio
 import secrets
 from dataclasses import replace
 
+from proxy.backend.backend import Backend
 from proxy.core.observations import StatusSeen
 from proxy.core.records import Ending
 from proxy.core.verdicts import CancelVerdict, Coalesce, Forward, Repeat, Stale
-from proxy.guard.backend import Backend
 from proxy.guard.evidence import Evidence
 from proxy.guard.label import Judged, fingerprint
-from proxy.guard.ownership import Ownership
-from proxy.guard.reporting import Report, failing_open
 from proxy.guard.sending import Sending
 from proxy.guard.stopping import Stopping
 from proxy.hermes import answers
 from proxy.http.errors import ProxyError
 from proxy.http.headers import only
 from proxy.http.message import Answer, RequestHead
+from proxy.ownership.ownership import Ownership
+from proxy.reporting import Report, failing_open
 
 _OK = 200
 _SHARED_FIELDS = (b"content-type", b"content-length", b"cache-control")
@@ -61,6 +61,7 @@ class CancelGuard:
 
         Raises:
             ProxyError: the backend gave none.
+            asyncio.CancelledError: the browser left before it had one.
         """
         cancel_id = f"c-{secrets.token_hex(6)}"
         about = {"stream": stream_id, "cancel": cancel_id}
@@ -73,6 +74,9 @@ class CancelGuard:
             return Judged(await self._backend.ask(head))
         except ProxyError as error:
             self._report("cancel_failed", code=error.code, **about)
+            raise
+        except asyncio.CancelledError:
+            self._report("cancel_abandoned", **about)
             raise
 
     async def _judge(self, head: RequestHead, stream_id: str, cancel_id: str) -> Judged | None:
@@ -142,15 +146,15 @@ class CancelGuard:
             if confirmed.status == _OK and (judged := await asyncio.shield(first.answer)):
                 return _replayed(judged, confirmed)
             return Judged(confirmed)
-        watched = self._sending.is_watched(stream_id)
         answer, said = await self._sending.ask(head, stream_id, cancel_id)
         with failing_open(self._report, "learning from a repeated cancel", stream=stream_id, cancel=cancel_id):
             await self._stopping.said(stream_id, cancelled=said)
-            if said and watched:
+            if said:
                 await self._sending.let_the_event_win(stream_id)
             if said is not None and first is not None and (judged := await asyncio.shield(first.answer)):
                 return _replayed(judged, answer)
-        return Judged(answer, "forwarded", cancel_id=cancel_id)
+        forwarded = Judged(answer, "forwarded", cancel_id=cancel_id)
+        return await self._sending.repeated(forwarded, stream_id) if said else forwarded
 
     async def _confirm(self, head: RequestHead, stream_id: str, cancel_id: str) -> Answer:
         answer = await self._backend.ask_status(stream_id, head.headers)
@@ -170,7 +174,7 @@ class CancelGuard:
             if status.active:
                 return None
         is_ended = stale.proven or (status is not None and status.ending is not None)
-        if not is_ended and not await self._evidence.of_silence(stream_id):
+        if not is_ended and not await self._evidence.of_supersession(stream_id):
             return await self._go_all_the_same(head, stream_id, cancel_id)
         reason = stale.reason
         if reason is Ending.UNKNOWN:

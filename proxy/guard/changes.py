@@ -4,24 +4,23 @@ from contextlib import AsyncExitStack
 from functools import partial
 from itertools import count
 
-from aiohttp import web
-
 from proxy.core.verdicts import judge_change
 from proxy.guard.handover import Handover
 from proxy.guard.holding import hold
 from proxy.guard.label import Judged
-from proxy.guard.limits import Live
 from proxy.guard.order import Order
-from proxy.guard.ownership import Ownership
-from proxy.guard.reporting import Report, failing_open
 from proxy.guard.spool import Whole, body_of, session_of
 from proxy.hermes.contract import Change
+from proxy.http.downstream.request import Request
+from proxy.http.downstream.response import Response
 from proxy.http.forward import forward, stream_back
-from proxy.http.lanes import Lane
 from proxy.http.message import Answer, Body, RequestHead
-from proxy.http.request import Request
-from proxy.http.stream import ResponseStream
-from proxy.http.upstream import Upstream
+from proxy.http.upstream.lanes import Lane
+from proxy.http.upstream.stream import ResponseStream
+from proxy.http.upstream.upstream import Upstream
+from proxy.ownership.limits import Live
+from proxy.ownership.ownership import Ownership
+from proxy.reporting import Report, failing_open
 
 _Answered = tuple[ResponseStream, bool]
 """An answer whose head has come, and whether its change was held."""
@@ -46,7 +45,7 @@ class ChangeGuard:
         self._report = report
         self._numbers = count(1)
 
-    async def answer(self, request: Request, change: Change, body: Whole) -> web.StreamResponse:
+    async def answer(self, request: Request, change: Change, body: Whole) -> Response:
         """Answers a change whose body has arrived whole, so that only the answer needs its browser (P10).
 
         Raises:
@@ -64,7 +63,7 @@ class ChangeGuard:
             request.account.verdict = judged.verdict
             return await stream_back(request, stream, extra=judged.field)
 
-    async def answer_large(self, request: Request, body: Body) -> web.StreamResponse:
+    async def answer_large(self, request: Request, body: Body) -> Response:
         """Answers a change whose body there is no room for: it goes on at once (P7)."""
         self._report("change_passed_large")
         return await forward(request, self._upstream, Lane.CALLS, body=body)

@@ -3,15 +3,15 @@
 import asyncio
 from typing import Literal
 
+from proxy.backend.backend import Backend
 from proxy.core.records import StreamRecord, StreamState
-from proxy.guard.backend import Backend
-from proxy.guard.ownership import Ownership
-from proxy.guard.relays import Relays
-from proxy.guard.reporting import Report, failing_open
 from proxy.guard.start import StartGuard
-from proxy.guard.tasks import Tasks
 from proxy.hermes.health import Runs, read_runs
 from proxy.http.errors import BackendUnreachableError, ProxyError
+from proxy.ownership.ownership import Ownership
+from proxy.relay.relays import Relays
+from proxy.reporting import Report, failing_open
+from proxy.tasks import Tasks
 
 State = Literal["serving", "draining", "settled"]
 

@@ -1,18 +1,21 @@
-"""What a refused cancel proves: alone, nothing (F20)."""
+"""Finds out whether a turn's worker is gone: when Hermes refused its cancel, or another turn has taken its place (F20).
+
+Neither proves anything alone, so `stream/status` and `/health` are asked.
+"""
 
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
+from proxy.backend.backend import Backend
+from proxy.backend.health import Health
 from proxy.core.records import Ending, Slot, StreamRecord
-from proxy.guard.backend import Backend
-from proxy.guard.health import Health
-from proxy.guard.limits import Live
-from proxy.guard.ownership import Ownership
 from proxy.hermes.answers import StatusAnswer, read_status
 from proxy.hermes.health import Turn
 from proxy.http.errors import ProxyError
 from proxy.http.message import RequestHead
+from proxy.ownership.limits import Live
+from proxy.ownership.ownership import Ownership
 
 _OWN_ENDS = frozenset({Ending.FINISHED, Ending.FAILED})
 
@@ -42,7 +45,7 @@ class Evidence:
         self._live = live
 
     async def of_refusal(self, head: RequestHead, stream_id: str) -> Proof:
-        """What it means that a cancel of this stream was refused; nothing if nobody answers in time."""
+        """What the refusal of a cancel proves; not that the worker is gone if nobody answers in time."""
         stream = await self._ownership.stream(stream_id)
         if stream is None:
             return Proof(is_gone=False)
@@ -51,8 +54,11 @@ class Evidence:
                 return await self._weigh(stream, await self._ask_status(head, stream_id))
         return Proof(is_gone=False)
 
-    async def of_silence(self, stream_id: str) -> bool:
-        """Whether the worker of a superseded stream is gone, which its successor's start alone does not prove (F20)."""
+    async def of_supersession(self, stream_id: str) -> bool:
+        """Whether a superseded turn's worker is gone.
+
+        It is if Hermes itself runs such turns, and `/health` lists no worker that may be its (F20).
+        """
         stream = await self._ownership.stream(stream_id)
         return stream is not None and stream.hosted is True and not await self._may_be_listed(stream)
 
@@ -62,14 +68,15 @@ class Evidence:
 
     async def _weigh(self, stream: StreamRecord, status: StatusAnswer | None) -> Proof:
         ending = status.ending if status else None
-        if ending in _OWN_ENDS:
+        if ending in _OWN_ENDS and not stream.is_settling:  # one that settles may unwind from its cancel (F1)
             return Proof(is_gone=True, ending=ending)
         has_journal = status is not None and (status.is_open or ending is not None)
         if status is not None and status.active:
             return Proof(is_gone=False)
         if stream.hosted is False or not (stream.hosted or has_journal):
             return Proof(is_gone=False, ending=ending)
-        # Where a cancel finds every worker, its refusal tells that there is none (F14), and so it does after a restart.
+        # Where a cancel finds every worker, a refusal means that there is none (F14). If that is not known, or Hermes
+        # may have been restarted, `/health` has to confirm it.
         needs_look = not self._health.repeats or self._health.is_in_doubt
         if needs_look and await self._may_be_listed(stream):
             return Proof(is_gone=False, ending=ending)

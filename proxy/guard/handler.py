@@ -4,17 +4,11 @@ from collections.abc import Awaitable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-from aiohttp import web
-
+from proxy.backend.health import Health as BackendHealth
 from proxy.core.observations import StatusSeen
 from proxy.guard.cancel import CancelGuard
 from proxy.guard.changes import ChangeGuard
-from proxy.guard.health import Health as BackendHealth
 from proxy.guard.label import Judged
-from proxy.guard.learn import Read, pass_and_learn
-from proxy.guard.ownership import Ownership
-from proxy.guard.relay import RelayGuard
-from proxy.guard.reporting import Report, failing_open
 from proxy.guard.spool import Spool, in_memory
 from proxy.guard.start import StartGuard
 from proxy.guard.steer import SteerGuard
@@ -34,14 +28,18 @@ from proxy.hermes.contract import (
     classify,
     kicks_off,
 )
+from proxy.http.downstream.request import Request
+from proxy.http.downstream.response import Response, reply
 from proxy.http.errors import BackendBrokenError, BackendUnreachableError
 from proxy.http.forward import forward
 from proxy.http.headers import values, without
-from proxy.http.lanes import Lane
 from proxy.http.message import Answer, Body
-from proxy.http.request import Request
-from proxy.http.response import reply
-from proxy.http.upstream import Upstream
+from proxy.http.upstream.lanes import Lane
+from proxy.http.upstream.upstream import Upstream
+from proxy.ownership.ownership import Ownership
+from proxy.relay.learn import Read, pass_and_learn
+from proxy.relay.relay import RelayGuard
+from proxy.reporting import Report, failing_open
 
 _LONGEST_GOAL = 1 << 16
 """Bytes of a goal's body in which its words are looked for; whatever is longer sets a goal."""
@@ -78,7 +76,7 @@ class Handler:
     spool: Spool
     report: Report
 
-    async def __call__(self, request: Request) -> web.StreamResponse:
+    async def __call__(self, request: Request) -> Response:
         """The answer to `request`.
 
         Raises:
@@ -103,7 +101,7 @@ class Handler:
 
     def _carry_out(  # noqa: PLR0911 - one for each call
         self, request: Request, call: Call
-    ) -> Awaitable[web.StreamResponse]:
+    ) -> Awaitable[Response]:
         match call:
             case Cancel(stream_id=stream_id) if stream_id:
                 return self._cancel(request, stream_id)
@@ -123,13 +121,13 @@ class Handler:
                 lane = Lane.CONTROL if isinstance(call, Cancel) else Lane.CALLS
                 return forward(request, self.upstream, lane)
 
-    async def _cancel(self, request: Request, stream_id: str) -> web.StreamResponse:
+    async def _cancel(self, request: Request, stream_id: str) -> Response:
         head = request.head()
         # A body means nothing to a cancel, and Hermes would leave it unread (F8).
         bare = replace(head, headers=without(head.headers, [b"content-length"]))
-        return await _reply(request, await self.cancels.answer(bare, stream_id))
+        return _reply(request, await self.cancels.answer(bare, stream_id))
 
-    def _let_in(self, request: Request, call: Start | Change) -> Awaitable[web.StreamResponse]:
+    def _let_in(self, request: Request, call: Start | Change) -> Awaitable[Response]:
         match call:
             case Start(is_goal=True):
                 return self._goal(request)
@@ -138,20 +136,20 @@ class Handler:
             case Change():
                 return self._change(request, call)
 
-    async def _start(self, request: Request, *, takes_turn: bool) -> web.StreamResponse:
+    async def _start(self, request: Request, *, takes_turn: bool) -> Response:
         with self.starts.admitted():
             body = request.body()
             if body is None:
                 return await forward(request, self.upstream, Lane.CONTROL)
             return await self._start_with(request, body, takes_turn=takes_turn)
 
-    async def _start_with(self, request: Request, body: Body, *, takes_turn: bool) -> web.StreamResponse:
+    async def _start_with(self, request: Request, body: Body, *, takes_turn: bool) -> Response:
         async with self.spool.taking(body) as whole:
             if isinstance(whole, Body):
-                return await _reply(request, await self.starts.answer_large(request.head(), whole))
-            return await _reply(request, await self.starts.answer(request.head(), whole, takes_turn=takes_turn))
+                return _reply(request, await self.starts.answer_large(request.head(), whole))
+            return _reply(request, await self.starts.answer(request.head(), whole, takes_turn=takes_turn))
 
-    async def _goal(self, request: Request) -> web.StreamResponse:
+    async def _goal(self, request: Request) -> Response:
         """A start if its words kick a turn off; else it passes, as a goal's status may be asked at any time (F21)."""
         body = request.body()
         held = b"" if body is None else await in_memory(body, _LONGEST_GOAL)
@@ -166,7 +164,7 @@ class Handler:
             return kicks_off(body)
         return True
 
-    async def _change(self, request: Request, change: Change) -> web.StreamResponse:
+    async def _change(self, request: Request, change: Change) -> Response:
         body = request.body()
         if body is None:
             return await forward(request, self.upstream, Lane.CALLS)
@@ -176,16 +174,16 @@ class Handler:
                     return await self.changes.answer_large(request, whole)
                 return await self.changes.answer(request, change, whole)
 
-    async def _steer(self, request: Request) -> web.StreamResponse:
+    async def _steer(self, request: Request) -> Response:
         body = request.body()
         if body is None:
             return await forward(request, self.upstream, Lane.CONTROL)
         held = await in_memory(body, _LONGEST_STEER)
         if isinstance(held, bytes):
-            return await _reply(request, await self.steers.answer(request.head(), held))
-        return await _reply(request, await self.steers.answer_large(request.head(), held))
+            return _reply(request, await self.steers.answer(request.head(), held))
+        return _reply(request, await self.steers.answer_large(request.head(), held))
 
-    async def _status(self, request: Request, stream_id: str) -> web.StreamResponse:
+    async def _status(self, request: Request, stream_id: str) -> Response:
         async def read(status: int, body: bytes, asked: float) -> None:
             if (said := answers.read_status(status, body)) and stream_id:
                 now = self.ownership.clock()
@@ -195,15 +193,15 @@ class Handler:
 
         return await self._pass_and_learn(request, read)
 
-    def _pass_and_learn(self, request: Request, read: Read) -> Awaitable[web.StreamResponse]:
+    def _pass_and_learn(self, request: Request, read: Read) -> Awaitable[Response]:
         return pass_and_learn(request, self.upstream, self.ownership.clock, read, self.report)
 
     async def _learn_health(self, status: int, body: bytes, asked: float) -> None:
         await self.health.learn(Answer(status, b"", (), body), asked)
 
 
-async def _reply(request: Request, judged: Judged) -> web.StreamResponse:
+def _reply(request: Request, judged: Judged) -> Response:
     request.account.verdict, request.account.cancel = judged.verdict, judged.cancel_id
     if judged.is_our_own:
         request.account.ended_by = "proxy"
-    return await reply(request, judged.answer, extra=judged.field)
+    return reply(request, judged.answer, extra=judged.field)

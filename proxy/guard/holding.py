@@ -6,8 +6,8 @@ from typing import Literal
 
 from proxy.core.records import SessionRecord
 from proxy.core.verdicts import StartVerdict
-from proxy.guard.ownership import Ownership
-from proxy.guard.reporting import Report, failing_open
+from proxy.ownership.ownership import Ownership
+from proxy.reporting import Report, failing_open
 
 Judge = Callable[[SessionRecord], StartVerdict]
 What = Literal["start", "change"]

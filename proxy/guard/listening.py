@@ -5,12 +5,12 @@ import math
 from contextlib import suppress
 from enum import Enum
 
+from proxy.backend.backend import Backend
 from proxy.core.records import StreamRecord
-from proxy.guard.backend import Backend
-from proxy.guard.ownership import Ownership
 from proxy.hermes.answers import read_session
 from proxy.http.errors import ProxyError
 from proxy.http.headers import RawHeaders
+from proxy.ownership.ownership import Ownership
 
 _LONGEST = 5.0
 """Seconds after a turn's start at which its cancel goes, whatever is known of its agent (P7)."""
@@ -37,10 +37,17 @@ _ONE_LOOK = 0.5
 class Ready(Enum):
     """What is known of a turn when its cancel may go."""
 
+    SPEAKS = "speaks"
+    """Its agent listens, as its output has shown."""
     LISTENS = "listens"
-    """Its agent does: the cancel is heard, and marks the worker where the release marks any (F15)."""
+    """Its agent listens, as its session tells (F22)."""
     UNKNOWN = "unknown"
     ENDED = "ended"
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the cancel is heard, and marks the worker where the release marks any (F15)."""
+        return self in (Ready.SPEAKS, Ready.LISTENS)
 
 
 class Listening:
@@ -63,7 +70,7 @@ class Listening:
         stream = await self._ownership.stream(stream_id)
         session_id = await self._ownership.session_of(stream_id)
         if stream is not None and stream.spoke_at is not None:
-            return Ready.LISTENS
+            return Ready.SPEAKS
         if stream is None or session_id is None or None in (stream.started_at, stream.stamp, stream.took):
             return Ready.UNKNOWN
         looking = asyncio.create_task(self._until_saved(session_id, stream, caller))
@@ -81,7 +88,7 @@ class Listening:
         record = await self._ownership.session(await self._ownership.locate(stream_id))
         while (stream := record.stream(stream_id)) is not None and stream.ending is None:
             if stream.spoke_at is not None:
-                return Ready.LISTENS
+                return Ready.SPEAKS
             record = await self._ownership.changed(record)
         return Ready.ENDED
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from proxy.guard.spool import Spooled, Whole
-from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
+from proxy.tasks import Tasks
 
 T = TypeVar("T")
 

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from proxy.backend.backend import Backend
 from proxy.core.observations import (
     CancelAccepted,
     CancelAnswered,
@@ -12,20 +13,19 @@ from proxy.core.observations import (
     CancelRefused,
     StreamEnded,
 )
-from proxy.core.records import Ending
-from proxy.guard.backend import Backend
+from proxy.core.records import Ending, StreamRecord
 from proxy.guard.evidence import Evidence
 from proxy.guard.label import Judged
-from proxy.guard.limits import Live
 from proxy.guard.listening import Listening, Ready
-from proxy.guard.ownership import Ownership
-from proxy.guard.relays import Relays
-from proxy.guard.reporting import Report, failing_open
 from proxy.guard.stopping import Stopping
-from proxy.guard.tasks import Tasks
 from proxy.hermes import answers
 from proxy.http.errors import ProxyError
 from proxy.http.message import Answer, RequestHead
+from proxy.ownership.limits import Live
+from proxy.ownership.ownership import Ownership
+from proxy.relay.relays import Relays
+from proxy.reporting import Report, failing_open
+from proxy.tasks import Tasks
 
 _ABSORBS_FOR = 2.0
 """Seconds for which a cancel that the backend does not answer has the same caller's others wait for it."""
@@ -56,7 +56,7 @@ class Sending:
         stopping: Goes on with what was accepted.
         evidence: Finds out what a refusal proves.
         tasks: Owns what was sent, which its browser cannot break off (P10).
-        live: Says how long an accepted cancel waits for its terminal event.
+        live: Says how long an accepted cancel waits for its terminal event, and the next turn for the answer.
         report: Told what was sent, and what was said.
     """
 
@@ -122,7 +122,7 @@ class Sending:
         if ready is Ready.ENDED:
             await self._failed(stream_id, cancel_id)
             return None
-        with self._stopping.keeping(cancel_id, head, is_heard=ready is Ready.LISTENS):
+        with self._stopping.keeping(cancel_id, head, ready):
             answer, said = await self._ask_with_patience(head, stream_id, cancel_id)
             forwarded = Judged(answer, "forwarded", cancel_id=cancel_id)
             with failing_open(self._report, "learning from a cancel's answer", stream=stream_id, cancel=cancel_id):
@@ -168,44 +168,54 @@ class Sending:
 
     async def _refused(self, head: RequestHead, stream_id: str, forwarded: Judged, cancel_id: str) -> Judged:
         self.forget(cancel_id)
-        watched = self.is_watched(stream_id)
         proof = await self._evidence.of_refusal(head, stream_id)
         now = self._ownership.clock()
         if proof.ending is not None and proof.is_gone:
             await self._ownership.observe(StreamEnded(now, stream_id, proof.ending))
         await self._ownership.observe(CancelRefused(now, stream_id, cancel_id, proof.is_gone))
         ending = await self._ownership.ending(stream_id) if proof.is_gone else None
-        if watched and ending is not None:
+        stream = await self._ownership.stream(stream_id)
+        if ending is not None or (stream is not None and stream.is_settling):  # else no event is due
             await self.let_the_event_win(stream_id)
         owner = (await self._ownership.owner(stream_id)) if ending is Ending.SUPERSEDED else None
         return _with_reason(forwarded, ending, owner)
 
     async def _accepted(self, head: RequestHead, stream_id: str, forwarded: Judged, cancel_id: str) -> Judged:
-        watched = self.is_watched(stream_id)  # asked first: they may end as soon as they may go on
         await self._ownership.observe(CancelAccepted(self._ownership.clock(), stream_id, cancel_id))
         if sent := self._sent.get(cancel_id):
             sent.is_accepted = True
         await self._learn_session(head, stream_id)
-        if watched:
-            await self.let_the_event_win(stream_id)
+        await self.let_the_event_win(stream_id)
         stream = await self._ownership.stream(stream_id)
-        await self._ownership.observe(CancelAnswered(self._ownership.clock(), stream_id))
         settling = stream.cancel if stream else None
-        if settling is None or settling.cancel_id != cancel_id:
+        if settling is not None and settling.cancel_id == cancel_id:
+            self._tasks.spawn(self._let_the_answer_win(stream_id), f"answering {cancel_id}")
+        else:
             self.forget(cancel_id)  # it came behind another caller's
-        overtaken_by = settling.overtaken_by if settling else None
-        return _with_reason(forwarded, overtaken_by)
+        return _with_own_end(forwarded, stream)
 
-    def is_watched(self, stream_id: str) -> bool:
-        """Whether any browser has a relay of the stream open."""
-        return self._relays.count(stream_id) > 0
+    async def repeated(self, forwarded: Judged, stream_id: str) -> Judged:
+        """The answer to a further cancel that the backend accepted."""
+        return _with_own_end(forwarded, await self._ownership.stream(stream_id))
 
     async def let_the_event_win(self, stream_id: str) -> None:
-        """The terminal event is on other connections than the answer, and must be there first (F5), if it comes."""
+        """The terminal event is on other connections than the answer, and must be there first (F5), if it comes.
+
+        No open relay proves nothing: one may have written its event, and ended, a moment ago.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(self._live.now.answer_timeout):
                 await self._relays.told(stream_id)
                 await asyncio.sleep(self._live.now.answer_gap)
+
+    async def _let_the_answer_win(self, stream_id: str) -> None:
+        """Counts a cancel as answered once its page has had time to read the answer (F5).
+
+        The next turn is on other connections, and waits for this. A page that read the turn first would end it.
+        """
+        await asyncio.sleep(self._live.now.answer_gap)
+        with failing_open(self._report, "learning that a cancel was answered", stream=stream_id):
+            await self._ownership.observe(CancelAnswered(self._ownership.clock(), stream_id))
 
     async def _learn_session(self, head: RequestHead, stream_id: str) -> None:
         """A stream that was known from nowhere else is looked up, so that its session's next start is held."""
@@ -217,6 +227,12 @@ class Sending:
             status = answers.read_status(answer.status, answer.body)
             if status is not None and status.session_id is not None:
                 await self._ownership.identify(stream_id, status.session_id)
+
+
+def _with_own_end(accepted: Judged, stream: StreamRecord | None) -> Judged:
+    """An accepted cancel's answer: `cancelled: false` if the turn had come to its own end before (P2)."""
+    cancel = stream.cancel if stream else None
+    return _with_reason(accepted, cancel.overtaken_by if cancel else None)
 
 
 def _with_reason(judged: Judged, reason: Ending | None, owner: str | None = None) -> Judged:

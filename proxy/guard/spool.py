@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import IO
 
-from proxy.guard.limits import Live
-from proxy.guard.reporting import Report, failing_open
 from proxy.hermes.contract import session_of_start
 from proxy.hermes.scanning import FieldScanner
 from proxy.http.message import Body, resumed
+from proxy.ownership.limits import Live
+from proxy.reporting import Report, failing_open
 
 MOST_OF_ONE = 64 << 20
 """Bytes of the largest body that is kept on disk; Hermes takes none over 20 MiB."""

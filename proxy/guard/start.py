@@ -6,21 +6,21 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import count
 
+from proxy.backend.backend import Backend
 from proxy.core.observations import StartConflicted, TurnStarted
 from proxy.core.verdicts import ConflictVerdict, judge_conflict, judge_start
-from proxy.guard.backend import Backend
 from proxy.guard.holding import hold
 from proxy.guard.label import Judged
-from proxy.guard.limits import Live
 from proxy.guard.order import Order
-from proxy.guard.ownership import Ownership
-from proxy.guard.reporting import Report, failing_open
 from proxy.guard.spool import Whole, body_of, session_of
-from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
 from proxy.hermes import answers
 from proxy.http.errors import DrainingError
 from proxy.http.message import Answer, Body, RequestHead
+from proxy.ownership.limits import Live
+from proxy.ownership.ownership import Ownership
+from proxy.reporting import Report, failing_open
+from proxy.tasks import Tasks
 
 _COME_BACK = 5
 """Whole seconds: a drain takes as long as the turns that run."""

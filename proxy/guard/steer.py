@@ -3,19 +3,19 @@
 import asyncio
 from dataclasses import dataclass, replace
 
+from proxy.backend.backend import Backend
 from proxy.core.records import Ending, StreamRecord
 from proxy.core.verdicts import judge_steer
-from proxy.guard.backend import Backend
 from proxy.guard.label import Judged
-from proxy.guard.ownership import Ownership
-from proxy.guard.reporting import Report, failing_open
-from proxy.guard.steers import Steers
-from proxy.guard.tasks import Tasks
 from proxy.hermes import answers
 from proxy.hermes.contract import Steering, read_steering, steer_without_text
 from proxy.http.errors import ProxyError
 from proxy.http.headers import with_content_length
 from proxy.http.message import Answer, Body, RequestHead
+from proxy.ownership.ownership import Ownership
+from proxy.relay.steers import Steers
+from proxy.reporting import Report, failing_open
+from proxy.tasks import Tasks
 
 _OK = 200
 

@@ -1,39 +1,37 @@
 """Going on with an accepted cancel until its worker is seen gone (P11: Stop means stopped)."""
 
 import asyncio
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from proxy.backend.backend import Backend
+from proxy.backend.health import Health
 from proxy.core.effects import PursueStop
 from proxy.core.observations import CancelRepeated, RelaysEnded, SlotSeen, StopTimedOut
-from proxy.core.records import Cancel, Slot, SlotFreedBy, StreamRecord, StreamState
-from proxy.guard.backend import Backend
-from proxy.guard.health import Health
-from proxy.guard.limits import Live
-from proxy.guard.ownership import Ownership
-from proxy.guard.relays import Relays
-from proxy.guard.reporting import Report, failing_open
-from proxy.guard.tasks import Tasks
+from proxy.core.records import Cancel, Slot, SlotFreedBy, StreamRecord
+from proxy.guard.listening import Ready
 from proxy.guard.turns import Turns
+from proxy.guard.unwinding import Unwinding
 from proxy.hermes import answers
 from proxy.hermes.health import Turn
-from proxy.http.account import work_for_nobody
+from proxy.http.account import detach_from_request
 from proxy.http.errors import ProxyError
 from proxy.http.message import RequestHead
+from proxy.ownership.limits import Live
+from proxy.ownership.ownership import Ownership
+from proxy.relay.relays import Relays
+from proxy.reporting import Report, failing_open
+from proxy.tasks import Tasks
 
 _LOOK_PAUSE = 0.05
 _LOOK_DENSELY_FOR = 3.0
 _LONGEST_PAUSE = 0.5
-_GROWTH = 1.5
-"""Seconds between two looks at `/health`: dense for as long as a person waits for it, then slower and slower."""
+"""Seconds. `/health` is looked at every `_LOOK_PAUSE` for `_LOOK_DENSELY_FOR`, which is how long a person waits for
+it; then each pause is `_GROWTH` times longer, up to `_LONGEST_PAUSE`."""
 
-_FIRST_PATIENCE = 1.0
-_LEAST_PATIENCE, _MOST_PATIENCE = 0.6, 3.0
-_REMEMBERED = 8
-"""Seconds that a worker is given to unwind before its cancel is repeated: twice what the latest took. An agent looks
-for a cancel every 0.3 s, and a repetition that meets a worker on its way out spoils the session's next turn (F23)."""
+_GROWTH = 1.5
+"""Factor by which pauses grow, and the wait before a further repetition."""
 
 _SPACING = 0.01
 """Seconds between two repetitions, of whatever streams: all that settle share this rate."""
@@ -45,15 +43,16 @@ _ANSWERED_WITHIN = 2.0
 """Seconds to wait for the answer to a repetition."""
 
 GRACE = 0.3
-"""Seconds that a worker is given where nothing tells of it; three times what unwinding was seen to take."""
+"""Seconds after which, if `/health` says nothing of workers, the next turn is no longer held for this one; three
+times what unwinding was seen to take."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A cancel to repeat, if it was kept, and whether its agent was known to listen when it was sent."""
+    """A cancel to repeat, if it was kept, and what was known of its agent when it was sent."""
 
     head: RequestHead | None = None
-    is_heard: bool = False
+    ready: Ready = Ready.UNKNOWN
 
 
 _NOTHING_KEPT = _Kept()
@@ -69,8 +68,8 @@ class Stopping:
         health: Asked which workers run.
         apart: Keeps a repetition and a start of the same session from being under way together: they may share an
             agent, and the repetition would stop the next turn.
-        tasks: Owns the following.
-        live: Says for how long.
+        tasks: Owns the task that follows each cancel.
+        live: The limits in force.
         report: Told of repetitions, and of internal errors.
     """
 
@@ -96,17 +95,17 @@ class Stopping:
         self._report = report
         self._kept: dict[str, _Kept] = {}
         self._due: dict[str, float] = {}
-        self._unwound: deque[float] = deque(maxlen=_REMEMBERED)
+        self._unwinding = Unwinding()
         self._room = asyncio.Semaphore(_MOST)
         self._next = 0.0
 
     @contextmanager
-    def keeping(self, cancel_id: str, head: RequestHead, *, is_heard: bool) -> Iterator[None]:
+    def keeping(self, cancel_id: str, head: RequestHead, ready: Ready) -> Iterator[None]:
         """Keeps a cancel as its caller sent it, credentials included, while it may be accepted and so pursued.
 
-        `is_heard`: the turn's agent was known to listen before it was sent.
+        `ready`: what was known of the turn's agent before it was sent.
         """
-        self._kept[cancel_id] = _Kept(head, is_heard=is_heard)
+        self._kept[cancel_id] = _Kept(head, ready)
         try:
             yield
         finally:
@@ -115,7 +114,7 @@ class Stopping:
     def pursue(self, effect: PursueStop) -> None:
         """Carries out the effect."""
         kept = self._kept.pop(effect.cancel.cancel_id, _NOTHING_KEPT)
-        self._due[effect.stream_id] = self._ownership.clock() + self._patience
+        self._due[effect.stream_id] = self._ownership.clock() + self._unwinding.patience(kept.ready)
         self._tasks.spawn(self._follow(effect.stream_id, effect.cancel, kept), f"stopping {effect.cancel.cancel_id}")
 
     def is_due(self, stream_id: str) -> bool:
@@ -127,11 +126,14 @@ class Stopping:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(self._due.get(stream_id, 0.0)):
                 record = await self._ownership.session(await self._ownership.locate(stream_id))
-                while (stream := record.stream(stream_id)) and _is_settling(stream) and not _is_free(stream):
+                while (stream := record.stream(stream_id)) and stream.is_settling and not _is_free(stream):
                     record = await self._ownership.changed(record)
 
     async def said(self, stream_id: str, *, cancelled: bool | None) -> None:
-        """Learns from the answer to a cancel of a stream that is being cancelled already."""
+        """Learns from the answer to a further cancel of a stream that is being cancelled (F14).
+
+        `true` shows that this Hermes finds the worker again. Where it does, `false` shows that the worker is gone.
+        """
         await self._ownership.observe(CancelRepeated(self._ownership.clock(), stream_id))
         if cancelled:
             self._health.repeats = True
@@ -139,14 +141,14 @@ class Stopping:
             await self._see(stream_id, Slot.FREE, SlotFreedBy.CANCEL)
 
     async def _follow(self, stream_id: str, cancel: Cancel, kept: _Kept) -> None:
-        work_for_nobody()  # it outlasts the cancel whose answer had it begin
+        detach_from_request()  # it outlasts the cancel whose answer had it begin
         deadline = self._ownership.clock() + self._live.now.stop_timeout
         with failing_open(self._report, "stopping a turn", stream=stream_id), suppress(TimeoutError):
             async with asyncio.timeout_at(deadline), asyncio.TaskGroup() as group:
                 group.create_task(self._await_relays(stream_id))
                 group.create_task(self._stop_worker(stream_id, cancel, kept))
-            # What is left is the answer, which may still be on its way.
-            await asyncio.sleep(self._live.now.answer_timeout)
+            # Only the answer to the browser may be missing now.
+            await asyncio.sleep(self._live.now.answer_timeout + self._live.now.answer_gap)
         self._due.pop(stream_id, None)
         with failing_open(self._report, "giving up on a cancel", stream=stream_id):
             if await self._is_pursued(stream_id, cancel):
@@ -158,28 +160,22 @@ class Stopping:
 
     async def _stop_worker(self, stream_id: str, cancel: Cancel, kept: _Kept) -> None:
         began = self._ownership.clock()
-        pause, patience = _LOOK_PAUSE, self._patience
+        pause, patience = _LOOK_PAUSE, self._unwinding.patience(kept.ready)
         while (stream := await self._is_pursued(stream_id, cancel)) and not _is_free(stream):
             refused = None
             if kept.head is not None and self.is_due(stream_id):
                 refused = await self._repeat(stream_id, kept.head)
                 patience *= _GROWTH
                 self._due[stream_id] = self._ownership.clock() + patience
-            await self._look(stream, began, refused=refused is False, is_heard=kept.is_heard)
+            await self._look(stream, began, refused=refused is False, is_heard=kept.ready.is_heard)
             await asyncio.sleep(pause)
             if self._ownership.clock() >= began + _LOOK_DENSELY_FOR:
                 pause = min(_GROWTH * pause, _LONGEST_PAUSE)
 
-    @property
-    def _patience(self) -> float:
-        if not self._unwound:
-            return _FIRST_PATIENCE
-        return min(max(2 * max(self._unwound), _LEAST_PATIENCE), _MOST_PATIENCE)
-
     async def _is_pursued(self, stream_id: str, cancel: Cancel) -> StreamRecord | None:
-        """The stream, while it is this cancel that it settles from."""
+        """The stream, if it is still settling from this cancel; else None."""
         stream = await self._ownership.stream(stream_id)
-        if stream is None or not _is_settling(stream) or stream.cancel is None:
+        if stream is None or not stream.is_settling or stream.cancel is None:
             return None
         return stream if stream.cancel.cancel_id == cancel.cancel_id else None
 
@@ -191,7 +187,7 @@ class Stopping:
         async with self._room, self._apart.turn(session_id, self._ownership.clock() + _ANSWERED_WITHIN) as is_apart:
             await self._keep_the_rate()
             stream = await self._ownership.stream(stream_id)
-            if not is_apart or stream is None or not _is_settling(stream):
+            if not is_apart or stream is None or not stream.is_settling:
                 return None
             asked = self._ownership.clock()
             cancelled = await self._ask(head)
@@ -214,9 +210,10 @@ class Stopping:
         return answers.read_cancel(answer.status, answer.body)
 
     async def _look(self, stream: StreamRecord, began: float, *, refused: bool, is_heard: bool) -> None:
-        """Looks for the worker in `/health`, after a cancel of it that was perhaps `refused`.
+        """Looks for the worker in `/health`.
 
-        Of a worker that did not hear its cancel, the mark may be missing, or be taken away again (F15).
+        If the cancel was `refused` and `/health` still names the worker, this Hermes takes one cancel only (F14). Of a
+        worker that may not have heard, the mark of a cancelled one proves nothing (F15).
         """
         runs = await self._health.reading()
         now = self._ownership.clock()
@@ -229,15 +226,11 @@ class Stopping:
         turn = Turn(stream.stream_id, stream.stamp, now - (stream.started_at or now))
         slot = runs.slot(turn, marked=self._health.marks and is_heard)
         if slot is Slot.FREE and stream.cancel is not None and not stream.cancel.repeats:
-            self._unwound.append(now - began)
+            self._unwinding.learn(now - began)
         await self._see(stream.stream_id, slot, SlotFreedBy.HEALTH)
 
     async def _see(self, stream_id: str, slot: Slot, by: SlotFreedBy) -> None:
         await self._ownership.observe(SlotSeen(self._ownership.clock(), stream_id, slot, by))
-
-
-def _is_settling(stream: StreamRecord) -> bool:
-    return stream.state is StreamState.SETTLING
 
 
 def _is_free(stream: StreamRecord) -> bool:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qs, urlparse
 
 from proxy.hermes.fields import read_object, text
@@ -149,6 +150,10 @@ def classify(method: str, target: str, accept: str = "") -> Call:
     return _classify_get(path, query, accept)
 
 
+_SHORT = 512
+"""Characters of the targets that are remembered: each request's is split more than once."""
+
+
 def split(target: str) -> tuple[str, dict[str, list[str]]]:
     """Path and query of a request target.
 
@@ -158,8 +163,15 @@ def split(target: str) -> tuple[str, dict[str, list[str]]]:
     Raises:
         ValueError: it cannot be taken apart, and Hermes answers 500.
     """
+    return _split_short(target) if len(target) <= _SHORT else _split(target)
+
+
+def _split(target: str) -> tuple[str, dict[str, list[str]]]:
     url = urlparse("/" + target.lstrip("/") if target.startswith("//") else target)
     return url.path, parse_qs(url.query)
+
+
+_split_short = lru_cache(maxsize=64)(_split)
 
 
 def _classify_post(path: str) -> Call:

@@ -28,7 +28,7 @@ def is_terminal(event: str) -> bool:
     return event in _TERMINAL
 
 
-_PLAIN = re.compile(rb"(?:(?:id: [^\r\n]*\n)?event: (?:token|reasoning|metering)\ndata: [^\r\n]*\n\n)+")
+_is_plain = re.compile(rb"(?:(?:id: [^\r\n]*\n)?event: (?:token|reasoning|metering)\ndata: [^\r\n]*\n\n)+").fullmatch
 
 
 def is_plain(chunk: bytes) -> bool:
@@ -36,7 +36,7 @@ def is_plain(chunk: bytes) -> bool:
 
     Nearly all are, and nothing is learned from them but that the turn goes on.
     """
-    return _PLAIN.fullmatch(chunk) is not None
+    return _is_plain(chunk) is not None
 
 
 def is_output(event: str) -> bool:

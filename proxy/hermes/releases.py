@@ -73,7 +73,7 @@ def is_hermes(server: str) -> bool:
     return _SERVER.match(server) is not None
 
 
-def said(server: str) -> Release | None:
+def stated_release(server: str) -> Release | None:
     """The release that a `Server` header names; one that runs from a bare checkout names none."""
     found = _SERVER.match(server)
     if found is None or found[1] is None:
@@ -81,9 +81,9 @@ def said(server: str) -> Release | None:
     return int(found[1]), int(found[2]), int(found[3])
 
 
-def seems(server: str, marks: Mapping[Mark, bool]) -> Span:
+def guessed_release(server: str, marks: Mapping[Mark, bool]) -> Span:
     """The releases that a backend may be, by its `Server` header or else by the marks that were looked at."""
-    release = said(server)
+    release = stated_release(server)
     if release is not None:
         return Span(release, _next(release))
     seen = [mark.release for mark, is_there in marks.items() if is_there]
@@ -98,7 +98,7 @@ def _next(release: Release) -> Release:
 
 def repeats_cancels(server: str, *, tells_start: bool) -> bool | None:
     """Whether a cancel can be repeated, by the `Server` header and by whether `/health` names the process's start."""
-    release = said(server)
+    release = stated_release(server)
     if release is not None:
         return release >= _REPEATS
     return True if tells_start else None

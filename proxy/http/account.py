@@ -1,19 +1,22 @@
-"""What one request comes to: noted by whoever learns it, and told once the request has ended."""
+"""The record of one request, for the access log, the metrics, and whoever shares out slots and memory.
+
+Each part of the proxy writes down what it knows (status, bytes, error, who ended it). Log and metrics read it when the
+request has ended. While it runs, `slots` and `room` find its client by it, and make it give way.
+"""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from proxy.http.clients import neighbourhood
 from proxy.http.errors import BackendError
-from proxy.http.headers import neighbourhood
 from proxy.http.pace import Pace
 from proxy.http.writer import PeerStalledError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from proxy.http.errors import ProxyError
     from proxy.http.room import Held
@@ -31,7 +34,7 @@ class Browser(Protocol):
         """Its IP address."""
 
     def give_way(self, error: ProxyError, /) -> None:
-        """Waits for it no more."""
+        """Ends the waiting for this browser with `error`, because others need the slot or the memory that it holds."""
 
 
 class Account:
@@ -44,12 +47,12 @@ class Account:
         began: When the request did.
         call: What it asks for, in the words of whoever knows the backend's calls.
         verdict: What was decided about it, if anything was.
-        cancel: The id of the cancel that it is or shares.
+        cancel: The id of its cancel; of the first one, if it was given that one's answer.
         status: Of the head that went out; None before.
         sent: Bytes of body written to the browser.
         alarm: Goes off when the request has become slow.
         left: Whether the browser left before the answer was complete.
-        ended_by: Who said the last word: whoever's the answer is, or broke it off.
+        ended_by: Who ended it: the one whose answer it is, or who broke it off.
         error: The code of what went wrong.
         held: What is held of its body.
         pace: How long its browser was waited for.
@@ -104,23 +107,23 @@ class Account:
 
     @property
     def backend(self) -> float:
-        """Seconds of these in which the head of an answer was waited for; while two are, they count once."""
+        """Seconds of `seconds` spent waiting for heads of the backend; waits that overlap count once."""
         return self._waited + (self._clock() - self._waiting_since if self._asks else 0.0)
 
     @property
     def client(self) -> str:
-        """Whom it is counted with."""
+        """The client that it counts for: an IPv4 address or an IPv6 /64; empty without a browser."""
         if self._client is None:
             self._client = neighbourhood(self.browser.client) if self.browser is not None else ""
         return self._client
 
     def give_way(self, error: ProxyError) -> None:
-        """Others need what it holds: its browser is waited for no more."""
+        """Others need what it holds: the waiting for its browser ends with `error`."""
         if self.browser is not None:
             self.browser.give_way(error)
 
-    def wrote(self, size: int, _in_all: int) -> None:
-        """More of the body was written (aiohttp's ``on_body_write``)."""
+    def wrote(self, size: int) -> None:
+        """More of the body was written."""
         self.sent += size
         self.pace.moved(size)
 
@@ -131,7 +134,11 @@ class Account:
             self.alarm = None
 
     def fail(self, cause: BaseException | None, error: ProxyError) -> None:
-        """The request failed for a cause, which the browser would be told as this error."""
+        """Notes a failure.
+
+        A `ConnectionError` means that the browser left, and is no error. A stalled browser is ended by the proxy. For
+        anything else `error` is what is noted.
+        """
         if isinstance(cause, PeerStalledError):
             self.error, self.ended_by = cause.code, "proxy"
         elif isinstance(cause, ConnectionError):
@@ -157,31 +164,39 @@ class Account:
         if self.held is not None:
             self.held.close()
 
-    def open(self) -> None:
-        """What is asked in this task, and in those that it starts, is asked for this request."""
+    def make_current(self) -> None:
+        """Has `asker` return it in this task, and in tasks that are started from it."""
         _current.set(self)
 
 
 def asker() -> Account | None:
-    """The account of the request that this task works for."""
+    """The account of the request that this task works for, or None."""
     return _current.get()
 
 
-def work_for_nobody() -> None:
-    """What this task asks is asked for no request, although it was started while one was carried out."""
+def detach_from_request() -> None:
+    """Has this task work for no request from now on, although a request started it."""
     _current.set(None)
 
 
-@contextmanager
-def asking() -> Iterator[None]:
-    """Time in here is spent waiting for the head of the backend's answer."""
-    account = _current.get()
-    if account is None:
-        yield
-        return
-    account.ask()
-    try:
-        yield
-        account.ended_by = "backend"
-    finally:
-        account.hear()
+class asking:  # noqa: N801 - it is used as a function
+    """A context that counts as waiting for the head of the backend's answer.
+
+    Left without an error, it notes the backend as the one that ends the request.
+    """
+
+    __slots__ = ("_account",)
+
+    def __init__(self) -> None:
+        self._account = _current.get()
+
+    def __enter__(self) -> None:
+        if self._account is not None:
+            self._account.ask()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._account is None:
+            return
+        self._account.hear()
+        if kind is None:
+            self._account.ended_by = "backend"

@@ -5,17 +5,13 @@ Names keep their case, fields their order, repeated fields stay apart.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
 RawHeaders: TypeAlias = tuple[tuple[bytes, bytes], ...]
 """Pairs of name and value, exactly as received."""
-
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 HOP_BY_HOP = frozenset(
     {
@@ -23,7 +19,6 @@ HOP_BY_HOP = frozenset(
         b"keep-alive",
         b"proxy-connection",
         b"te",
-        b"trailer",
         b"transfer-encoding",
         b"upgrade",
     }
@@ -42,11 +37,34 @@ FORWARDED = frozenset(
 UNLISTABLE = frozenset({b"content-length", b"host"}) | FORWARDED
 """Kept though ``Connection`` names them: the next hop would read another message, or believe another sender."""
 
-FORBIDDEN = (b"\r", b"\n", b"\x00")
+
+class Fields(tuple[tuple[bytes, bytes], ...]):  # noqa: SLOT001 - a tuple has no room for slots
+    """Fields exactly as received, in which a name is looked up and not searched for: a proxy asks for many.
+
+    Attributes:
+        by_name: The values of each name, in lower case, in order.
+    """
+
+    by_name: dict[bytes, list[bytes]]
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[bytes, bytes]]) -> Fields:
+        """The fields of a head, without the space that may stand behind a name or a value (RFC 9112 §5.1)."""
+        by_name: dict[bytes, list[bytes]] = {}
+        kept = []
+        for name, value in pairs:
+            key, stripped = name.rstrip(), value.rstrip(b" \t")
+            by_name.setdefault(key.lower(), []).append(stripped)
+            kept.append((key, stripped))
+        fields = cls(kept)
+        fields.by_name = by_name
+        return fields
 
 
 def values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     """The values of every field called ``name`` (given in lower case), in order."""
+    if isinstance(headers, Fields):
+        return headers.by_name.get(name, [])
     return [value for key, value in headers if key.lower() == name]
 
 
@@ -59,7 +77,9 @@ def tokens(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
 def without(headers: Iterable[tuple[bytes, bytes]], names: Iterable[bytes]) -> RawHeaders:
     """The fields whose name, in lower case, is none of ``names``."""
     dropped = frozenset(names)
-    return tuple((key, value) for key, value in headers if key.lower() not in dropped)
+    if isinstance(headers, Fields) and dropped.isdisjoint(headers.by_name):
+        return headers
+    return tuple([field for field in headers if field[0].lower() not in dropped])
 
 
 def only(headers: Iterable[tuple[bytes, bytes]], names: Iterable[bytes]) -> RawHeaders:
@@ -70,8 +90,13 @@ def only(headers: Iterable[tuple[bytes, bytes]], names: Iterable[bytes]) -> RawH
 
 def end_to_end(headers: RawHeaders) -> RawHeaders:
     """The fields that go on to the next hop (RFC 9110 §7.6.1)."""
-    named = frozenset(tokens(headers, b"connection")) - UNLISTABLE
-    return without(headers, HOP_BY_HOP | named)
+    return without(headers, about_one_hop(headers))
+
+
+def about_one_hop(headers: RawHeaders) -> frozenset[bytes]:
+    """The names, in lower case, of the fields that do not go on."""
+    named = tokens(headers, b"connection")
+    return HOP_BY_HOP.union(frozenset(named) - UNLISTABLE) if named else HOP_BY_HOP
 
 
 def content_length(headers: RawHeaders) -> int | None:
@@ -101,128 +126,22 @@ def serialize(start_line: bytes, headers: Iterable[tuple[bytes, bytes]]) -> byte
     Raises:
         ValueError: a part holds CR, LF or NUL and would end its line early (RFC 9110 §5.5).
     """
-    lines = [start_line, *(name + b": " + value for name, value in headers)]
+    return _joined([start_line, *[name + b": " + value for name, value in headers]])
+
+
+def serialize_fields(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A trailer section, ready for the wire.
+
+    Raises:
+        ValueError: as `serialize`.
+    """
+    lines = [name + b": " + value for name, value in headers]
+    return _joined(lines) if lines else b"\r\n"
+
+
+def _joined(lines: list[bytes]) -> bytes:
     head = b"\r\n".join(lines)
     ends = len(lines) - 1
     if head.count(b"\r") != ends or head.count(b"\n") != ends or b"\x00" in head:
         raise ValueError("a header holds a CR, LF or NUL byte")
     return head + b"\r\n\r\n"
-
-
-def forwarded(
-    headers: RawHeaders,
-    *,
-    peer: str,
-    secure: bool,
-    trusted: Sequence[Network] = (),
-    identity: Callable[[bytes], bool] = lambda _name: False,
-) -> RawHeaders:
-    """The end-to-end fields of a request, with who asked for it at their end.
-
-    ``X-Forwarded-For`` and ``-Host`` are set, and ``-Proto`` if it is certain: over plain HTTP the
-    browser may still speak TLS with a proxy in front that says nothing of it. What a browser says
-    there itself is dropped, and ``Forwarded`` (RFC 7239) with it; from a proxy in ``trusted`` the
-    first is appended to and the others are kept. So is what says who is logged in: the backend may believe
-    it of this proxy, which nobody but a trusted proxy may use for that. ``Host`` stays as it is
-    (F10: the backend compares ``Origin`` with it). ``Expect`` ends here: this proxy answers it.
-
-    Args:
-        headers: The request's fields as received.
-        peer: The IP address at the other end of the connection; empty for a Unix socket.
-        secure: Whether that connection is TLS.
-        trusted: The networks whose word is taken.
-        identity: Whether a field of that name, in lower case, says who somebody is.
-    """
-    sent = end_to_end(headers)
-    believed = sent if is_within(peer, trusted) else _unbelieved(sent, identity)
-    chain = [*(v for v in values(believed, b"x-forwarded-for") if v), _spelled(peer).encode()]
-    kept = without(believed, [b"x-forwarded-for", b"expect"])
-    added = [(b"X-Forwarded-For", b", ".join(chain))]
-    if not values(kept, b"x-forwarded-host"):
-        added += [(b"X-Forwarded-Host", host) for host in values(headers, b"host")[:1]]
-    if secure and not values(kept, b"x-forwarded-proto"):
-        added.append((b"X-Forwarded-Proto", b"https"))
-    return (*kept, *added)
-
-
-def _unbelieved(headers: RawHeaders, identity: Callable[[bytes], bool]) -> RawHeaders:
-    """What remains of a stranger's fields."""
-    return tuple(field for field in headers if not ((name := field[0].lower()) in FORWARDED or identity(name)))
-
-
-def client_address(headers: RawHeaders, *, peer: str, trusted: Sequence[Network] = ()) -> str:
-    """The address of the browser, for the record: the nearest one that is not a trusted proxy.
-
-    Read from the right, since only what trusted proxies appended can be believed. A chain that
-    is trusted throughout ends at its first member; one that holds something that is no address
-    ends at the proxy that wrote it.
-    """
-    nearest = _spelled(peer)
-    for hop in _hops(headers):
-        if not is_within(nearest, trusted) or (address := _address(hop)) is None:
-            break
-        nearest = str(address)
-    return nearest
-
-
-def certain_address(headers: RawHeaders, *, peer: str, trusted: Sequence[Network] = ()) -> Address | None:
-    """The address of the browser, for deciding what it may: None wherever there is a doubt.
-
-    Everybody who asks for somebody else has to be a trusted proxy, and has to say so in
-    ``X-Forwarded-For``, which is all that is read here. A chain that holds something that is no
-    address, or passed through a proxy that nobody has vouched for, leaves a doubt.
-    """
-    hops = [_address(hop) for hop in _hops(headers)]
-    if not hops and any(key.lower() in FORWARDED for key, _ in headers):
-        return None
-    asking = _address(_spelled(peer))
-    for hop in hops:
-        if asking is None or not _belongs(asking, trusted):
-            return None
-        asking = hop
-    return asking
-
-
-def is_within(address: str, networks: Sequence[Network]) -> bool:
-    """Whether an address, as ``peer`` has it, belongs to one of the networks."""
-    parsed = _address(_spelled(address))
-    return parsed is not None and _belongs(parsed, networks)
-
-
-def neighbourhood(address: str) -> str:
-    """Whom an address is counted with: itself, or its /64 if it is IPv6, which one client has whole."""
-    parsed = _address(_spelled(address))
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
-    return str(parsed or address)
-
-
-def _hops(headers: RawHeaders) -> Iterator[str]:
-    """What ``X-Forwarded-For`` names, nearest first."""
-    for value in reversed(values(headers, b"x-forwarded-for")):
-        for hop in reversed(value.decode("latin-1").split(",")):
-            yield hop.strip().strip('"')
-
-
-def _spelled(peer: str) -> str:
-    """An address as it is written: a peer on a Unix socket is this host, and one by IPv4 is not dressed as IPv6."""
-    return peer.removeprefix("::ffff:") if "." in peer else peer or "127.0.0.1"
-
-
-def _address(text: str) -> Address | None:
-    """The address in ``text``, which may carry a port; an IPv4 one is never dressed as IPv6."""
-    host = text
-    if text.startswith("["):
-        host = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        host = text.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
-def _belongs(address: Address, networks: Sequence[Network]) -> bool:
-    return any(address in network for network in networks)

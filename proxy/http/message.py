@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Final
 from proxy.http.headers import RawHeaders, with_content_length
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from proxy.http.room import Held
 
 PIECE: Final = 1 << 18
 """Bytes of a body that are sent in one go."""
+
+CONTINUE: Final = b"100-continue"
+"""What ``Expect`` says of a browser that sends its body once it is told to (RFC 9110 §10.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,10 @@ class RequestHead:
     headers: RawHeaders = ()
 
 
+def _no_trailers() -> RawHeaders:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
     """A request body under way.
@@ -40,12 +47,16 @@ class Body:
         chunks: Its pieces. Whatever they raise ends the request.
         held: What of it counts against the room for bodies; None for one that came from no browser.
         is_whole: Whether all of it is at hand, so that whoever sends it waits for nobody.
+        trailers: Says which fields came behind it, once it has come.
+        expectation: Who waits to be told that it may come; None if nobody does.
     """
 
     length: int | None
     chunks: AsyncIterator[bytes]
     held: Held | None = None
     is_whole: bool = False
+    trailers: Callable[[], RawHeaders] = _no_trailers
+    expectation: Expectation | None = None
 
     @classmethod
     def of(cls, data: bytes) -> Body:
@@ -71,6 +82,34 @@ class Body:
         """So many bytes of it have gone on."""
         if self.held is not None:
             self.held.shrink(count)
+
+
+class Expectation:
+    """A browser that sends its body once it is told to (RFC 9110 §10.1.1).
+
+    Args:
+        tell: Tells it.
+    """
+
+    __slots__ = ("_tell",)
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell: Callable[[], None] | None = tell
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has told it yet, or will."""
+        return self._tell is not None
+
+    def meet(self) -> None:
+        """Tell it, unless that is done or somebody else's to do."""
+        if self._tell is not None:
+            tell, self._tell = self._tell, None
+            tell()
+
+    def leave_to_backend(self) -> None:
+        """The backend is told of it, and tells it."""
+        self._tell = None
 
 
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:

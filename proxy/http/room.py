@@ -15,7 +15,7 @@ SIZE: Final = 64 << 20
 """Bytes of bodies that are held at once, unless told otherwise."""
 
 SMALL: Final = 1 << 16
-"""Bytes up to which a body may have the last eighth of it, so that a message is sent while large bodies come."""
+"""Bytes of a small body. Only such a one may use the last eighth of the room, so that a message gets through."""
 
 RETRY_AFTER: Final = 5
 """Whole seconds."""
@@ -24,7 +24,8 @@ RETRY_AFTER: Final = 5
 class Room:
     """Bytes of bodies that were read and have not gone on yet, of all requests together.
 
-    At the limit the largest body that is still coming gives way to a smaller one.
+    At the limit the largest body that is still coming gives way to a smaller one. Bodies that have arrived whole are
+    kept.
 
     Args:
         size: Most bytes.
@@ -39,7 +40,7 @@ class Room:
         self._coming: set[Held] = set()
 
     def held(self, give_way: Callable[[ProxyError], None]) -> Held:
-        """One request's part of it, which is to be closed; ``give_way`` is called if it has to make room."""
+        """A request's part of the room, which the caller has to close; ``give_way`` is called if it is to make room."""
         held = Held(self, give_way)
         self._coming.add(held)
         return held
@@ -99,7 +100,7 @@ class Held:
         self._room.used -= count
 
     def share(self) -> None:
-        """One more needs what came, and will close this."""
+        """A task that outlives the request needs the body, too: it stays counted until both have called `close`."""
         self._users += 1
 
     def close(self) -> None:

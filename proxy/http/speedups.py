@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
+from aiohttp import http_parser
 
 
 def require_speedups() -> None:
@@ -14,7 +13,7 @@ def require_speedups() -> None:
     Raises:
         RuntimeError: the C parser is missing or switched off.
     """
-    if os.environ.get("AIOHTTP_NO_EXTENSIONS"):
-        raise RuntimeError("AIOHTTP_NO_EXTENSIONS is set: unset it, its parser is not safe enough.")
-    if find_spec("aiohttp._http_parser") is None or find_spec("aiohttp._http_writer") is None:
-        raise RuntimeError("aiohttp was installed without its C extensions: install its wheel for this platform.")
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise RuntimeError(
+            "aiohttp runs without its C extensions: unset AIOHTTP_NO_EXTENSIONS, or install its wheel for this machine."
+        )

@@ -88,7 +88,7 @@ class Feed:
         self._watchers: set[Watcher] = set()
 
     def __call__(self, event: str, /, **fields: object) -> None:
-        """See `proxy.guard.reporting.Report`."""
+        """See `proxy.reporting.Report`."""
         if not self._watchers or event in _UNTOLD:
             return
         clipped = {name: _clip(value) for name, value in with_short_ids(fields).items()}

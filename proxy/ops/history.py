@@ -41,7 +41,7 @@ class History:
         self._outcomes: deque[Outcome] = deque(maxlen=_MOST_CANCELS)
 
     def __call__(self, event: str, /, **fields: object) -> None:
-        """See `proxy.guard.reporting.Report`."""
+        """See `proxy.reporting.Report`."""
         if event == "relay_wrote" and isinstance(count := fields.get("count"), int):
             self._advance()
             self._counts[-1] += count

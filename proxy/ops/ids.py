@@ -16,6 +16,8 @@ def shorten(an_id: str) -> str:
 
 def with_short_ids(fields: Mapping[str, object]) -> dict[str, object]:
     """The same fields, in which every session's or stream's id is only begun."""
+    if _IDS.isdisjoint(fields):
+        return dict(fields)
     return {
         name: shorten(value) if name in _IDS and isinstance(value, str) else value for name, value in fields.items()
     }

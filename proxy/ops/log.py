@@ -1,13 +1,17 @@
 """Log lines: one JSON object each, or coloured text on a terminal. Never a cookie, a query or a body."""
 
+import asyncio
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor
 
 from proxy.ops.ids import with_short_ids
+from proxy.ops.request_lines import BatchHandler
 
 _FIRST = ("timestamp", "level", "event")
 """What every line begins with; the rest keeps the order in which it was reported."""
@@ -24,9 +28,18 @@ def configure(log_format: Literal["json", "console"] | None, level: str) -> None
         shorten_ids,
     ]
     tail = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *(_text(terminal) if console else _JSON)]
-    handler = logging.StreamHandler(sys.stderr)
+    # Whoever looks at a terminal wants every line at once.
+    handler = logging.StreamHandler(sys.stderr) if console or terminal else BatchHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=tail))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+@contextmanager
+def in_batches() -> Iterator[None]:
+    """Lines of requests are written in batches as long as the context lasts, where `BatchHandler` writes them."""
+    handler = _batch_handler()
+    with nullcontext() if handler is None else handler.on(asyncio.get_running_loop()):
+        yield
 
 
 def set_level(level: str) -> None:
@@ -83,12 +96,26 @@ _QUIET = frozenset(
 _LEVELS: Final = {**dict.fromkeys(_QUIET, logging.DEBUG), "request_slow": logging.WARNING}
 
 
+_FREQUENT: Final = frozenset({"relay_ended", "relay_opened", "request_ended", "start_answered", "start_forwarded"})
+"""Reports at the level "info" that come with every request, stream or turn: they must be cheap."""
+
+
+def _batch_handler() -> BatchHandler | None:
+    """Where lines of requests are written, if that is in JSON and not to a terminal."""
+    handlers = logging.getLogger().handlers
+    return next((handler for handler in handlers if isinstance(handler, BatchHandler)), None)
+
+
 class LogReport:
-    """Logs what is reported, one line each."""
+    """Logs what is reported, one line each; to be made after `configure`."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger("proxy")
+        self._batches = _batch_handler()
 
     def __call__(self, event: str, /, **fields: object) -> None:
-        """See `proxy.guard.reporting.Report`."""
-        self._log.log(_LEVELS.get(event, logging.INFO), event, extra=fields)
+        """See `proxy.reporting.Report`."""
+        if event not in _FREQUENT or self._batches is None:
+            self._log.log(_LEVELS.get(event, logging.INFO), event, extra=fields)
+        elif self._log.isEnabledFor(logging.INFO):
+            self._batches.add(event, fields)

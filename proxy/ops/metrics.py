@@ -11,17 +11,9 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-Fields = Mapping[str, object]
+from proxy.ops.request_metrics import Fields, RequestMetrics, seconds
 
 _SETTLING = (0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-_ADDED = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-_REQUEST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
-
-_STREAMS = frozenset({"OpenStream", "SessionChannel", "EventStream"})
-"""Calls whose answers stay open: how long they take says nothing about the proxy."""
-
-_SWITCHING = 101
-"""A WebSocket's answer, which stays open as well."""
 
 _OVERDUE = {"superseded": "superseded", "cancelled": "cancelled"}
 """What is said of a stream that was closed without its terminal event, by the ending it was given; else it lingered."""
@@ -65,11 +57,13 @@ class Metrics:
         self._make_counters()
         self._make_histograms()
         self._make_gauges()
+        self._requests = RequestMetrics(self._registry)
         Info("stream_guard_build", "The proxy's version.", registry=self._registry).info({"version": version})
         ProcessCollector(registry=self._registry)
         self._takers: dict[str, Callable[[Fields], None]] = {
             "cancel_answered": self._cancel_answered,
             "cancel_failed": lambda _: self._cancels.labels("failed", "none").inc(),
+            "cancel_abandoned": lambda _: self._cancels.labels("abandoned", "none").inc(),
             "cancel_unguarded": lambda _: self._cancels.labels("unguarded", "none").inc(),
             "cancel_repeated": self._cancel_repeated,
             "cancel_settled": self._cancel_settled,
@@ -83,19 +77,20 @@ class Metrics:
             "upstream_closed": self._upstream_closed,
             "relay_ended": lambda _: self._relays.dec(),
             "request_refused": lambda fields: self._refusals.labels(str(fields.get("code"))).inc(),
-            "request_ended": self._request_ended,
+            "request_ended": self._requests.take,
             "operator_dropped": lambda fields: self._dropped.labels(str(fields.get("why"))).inc(),
             "internal_error": lambda _: self._internal_errors.inc(),
         }
 
     def __call__(self, event: str, /, **fields: object) -> None:
-        """See `proxy.guard.reporting.Report`."""
+        """See `proxy.reporting.Report`."""
         take = self._takers.get(event)
         if take is not None:
             take(fields)
 
     def exposition(self, levels: Levels, accept: str) -> tuple[bytes, str]:
         """All of it in the text format that a scraper's `Accept` asks for, and its content type."""
+        self._requests.count()
         for state, count in levels.streams.items():
             self._streams.labels(state).set(count)
         for name, lane in levels.lanes.items():
@@ -135,8 +130,6 @@ class Metrics:
         self._conflicts_retried = counter("start_conflicts_retried", "Spurious 409s that were tried again (F2).")
         self._orphans = counter("orphans_closed", "Streams from the backend that the proxy closed, by cause.", "cause")
         self._events = counter("events_relayed", "Events written to browsers.")
-        self._requests = counter("requests", "Requests ended.", "call", "status", "ended_by")
-        self._failures = counter("requests_failed", "Requests refused or broken off, by the error's code.", "error")
         self._refusals = counter("requests_refused", "Requests that the proxy refused by itself.", "code")
         self._dropped = counter("admin_connections_dropped", "Connections of the admin listener that it ended.", "why")
         self._internal_errors = counter("internal_errors", "Mistakes of the proxy's; the request passed (P8).")
@@ -148,8 +141,6 @@ class Metrics:
         self._settle = histogram("cancel_settle_seconds", "From a cancel's request until it had settled.", _SETTLING)
         self._gone = histogram("worker_gone_seconds", "From a cancel's request until its worker was gone.", _SETTLING)
         self._hold = histogram("start_hold_seconds", "For which a held start was kept from the backend.", _SETTLING)
-        self._request = histogram("request_seconds", "From a request to its end; no streams.", _REQUEST, "call")
-        self._added = histogram("added_latency_seconds", "The same, less the wait for the backend.", _ADDED, "call")
 
     def _make_gauges(self) -> None:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
@@ -175,7 +166,7 @@ class Metrics:
         self._repeats.labels("none" if cancelled is None else str(cancelled).lower()).inc()
 
     def _cancel_settled(self, fields: Fields) -> None:
-        took, missing, gone = _seconds(fields, "took"), fields.get("missing"), _seconds(fields, "slot_free")
+        took, missing, gone = seconds(fields, "took"), fields.get("missing"), seconds(fields, "slot_free")
         if gone is not None:
             self._gone.observe(gone)
         if took is not None:
@@ -188,7 +179,7 @@ class Metrics:
         self._waiting.add(fields.get("start"))
 
     def _start_answered(self, fields: Fields) -> None:
-        held, waited = fields.get("held"), _seconds(fields, "waited")
+        held, waited = fields.get("held"), seconds(fields, "waited")
         self._starts.labels("held" if held else "forwarded").inc()
         if held and waited is not None:
             self._hold.observe(waited)
@@ -208,22 +199,6 @@ class Metrics:
                 self._orphans.labels("idle").inc()
             case {"why": "the proxy ends"}:
                 self._orphans.labels("drained").inc()
-
-    def _request_ended(self, fields: Fields) -> None:
-        call, status, ended_by = (fields.get(name) for name in ("call", "status", "ended_by"))
-        self._requests.labels(call, f"{str(status)[:1]}xx", ended_by).inc()
-        if isinstance(error := fields.get("error"), str):
-            self._failures.labels(error).inc()
-        seconds, backend = _seconds(fields, "seconds"), _seconds(fields, "backend")
-        if seconds is None or call in _STREAMS or status == _SWITCHING:
-            return
-        self._request.labels(call).observe(seconds)
-        self._added.labels(call).observe(max(0.0, seconds - (backend or 0.0)))
-
-
-def _seconds(fields: Fields, name: str) -> float | None:
-    value = fields.get(name)
-    return value if isinstance(value, float | int) else None
 
 
 def _by_first_label(counter: Counter) -> dict[str, int]:

@@ -68,7 +68,7 @@ class Stops:
         self._stops: OrderedDict[str, Stop] = OrderedDict()
 
     def __call__(self, event: str, /, **fields: object) -> None:
-        """See `proxy.guard.reporting.Report`."""
+        """See `proxy.reporting.Report`."""
         match event, fields:
             case "cancel_judged", {"cancel": str(cancel_id), "stream": str(stream_id), "verdict": verdict}:
                 if verdict in _OWN and cancel_id not in self._stops:

@@ -1,4 +1,4 @@
-"""The trace: one JSON line for each thing that matters to the promises P1-P11; `proxy.ops.verify` reads it."""
+"""The trace: one JSON line for each thing that matters to the promises P1-P11; `proxy.verify` reads it."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from typing import Self
 from proxy import __version__
 
 Report = Callable[..., None]
-"""As `proxy.guard.reporting.Report`: an event's name, and its fields by keyword."""
+"""As `proxy.reporting.Report`: an event's name, and its fields by keyword."""
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Trace:
             self.close()
 
     def __call__(self, event: str, /, **fields: object) -> None:
-        """Writes one event. Never raises; see `proxy.guard.reporting.Report`."""
+        """Writes one event. Never raises; see `proxy.reporting.Report`."""
         line = self._line(event, fields)
         try:
             file = self._room_for(len(line))

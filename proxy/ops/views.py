@@ -223,7 +223,7 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
 
 
 def _outcome(stop: Stop, over: Receipt | None, receipt: Receipt | None) -> str:
-    """What became of a Stop, in one word; `deploy/OPERATING.md` explains each."""
+    """What became of a Stop, in one word; `docs/operating.md` explains each."""
     if over is not None:
         return "unsettled" if over.missing else "settled"
     if receipt is not None:

@@ -11,7 +11,7 @@ from proxy.config import ListenSettings
 from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from proxy.guard.authentication import Authentication
+    from proxy.gate.authentication import Authentication
 
 EVERYWHERE = ListenSettings(host="0.0.0.0")
 LOGIN, NO_LOGIN, SILENCE = True, False, None

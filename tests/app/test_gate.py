@@ -4,8 +4,8 @@ from ipaddress import ip_network
 
 from proxy.app.gate import gate_rules, listener_rules
 from proxy.config import ClientSettings, RelaySettings, Settings
-from proxy.guard.gate import GateRules
-from proxy.http.rules import LOOPBACK, Rules
+from proxy.gate.gate import GateRules
+from proxy.http.downstream.rules import LOOPBACK, Rules
 
 NETWORKS = (ip_network("10.0.0.0/8"),)
 SETTINGS = Settings(

@@ -78,6 +78,24 @@ async def test_with_nothing_to_wait_for_it_ends_at_once(serve: Serve, number: si
     assert await process.exit_code() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_every_request_has_its_line_when_it_has_ended(
+    serve: Serve, browser: Browser, number: signal.Signals
+) -> None:
+    """In order, though they are held for a moment to be written together."""
+    process = await serve()
+    browser.base = process.url
+    for _ in range(70):
+        await browser.call("GET", "/api/auth/status")
+    process.signal(number)
+
+    assert await process.exit_code() == 0
+    await process.reading
+    events = [str(line["event"]) for line in process.logged("")]
+    assert events.count("request_ended") == 70
+    assert next(i for i, event in enumerate(events) if event.startswith("stopping")) > 70
+
+
 async def test_a_turn_that_runs_is_relayed_to_its_end(serve: Serve, browser: Browser) -> None:
     """And new turns are refused meanwhile, while everything else goes on."""
     process = await serve()

@@ -14,7 +14,7 @@ from proxy.app import Running, reload, running
 from proxy.app.reload import Reload, watch
 from proxy.config import LaneSettings, ListenSettings, Settings, SettingsError, UpstreamSettings, changed, load
 from proxy.demo import Backend
-from proxy.http.lanes import Lane
+from proxy.http.upstream.lanes import Lane
 from proxy.ops import log
 from proxy.ops.trace import Trace
 from tests.support.lab import FAST, PATIENCE, Browser

@@ -41,8 +41,8 @@ class Backend:
         self.uploaded = Payload()
         self._numbers = count(1)
 
-    def start(self, session_id: str) -> Feed:
-        """A new turn of that session."""
+    def start(self, session_id: str | None) -> Feed:
+        """A new turn of that session, or of one that no frame of its stream names."""
         stream_id = f"{next(self._numbers):032x}"
         feed = self.feeds[stream_id] = Feed(stream_id, session_id)
         return feed

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.bench.results import Figure, Results
+from tests.bench.workloads.lines import CELL as LOG
+from tests.bench.workloads.transfers import DOWNLOAD, UPLOAD
 
 GUARD, UNGUARDED, NGINX, PYTHON_PROXY = "guard, uvloop", "no guard, uvloop", "nginx", "mitmproxy"
+BARE = "bare relay"
 
-RELAYED = "500 streams x 20/s"
+RELAYED, UNKNOWN = "500 streams x 20/s", "500 unknown streams x 20/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,21 @@ class Budget:
 BUDGETS = (
     Budget(
         f"CPU a relayed event, {RELAYED}",
-        1.5,
+        1.3,
         "x nginx",
         lambda results: results.ratio(RELAYED, "CPU us/event", GUARD, NGINX),
+    ),
+    Budget(
+        f"CPU a relayed event, {RELAYED}, beside the least in Python",
+        1.15,
+        f"x {BARE}",
+        lambda results: results.ratio(RELAYED, "CPU us/event", GUARD, BARE),
+    ),
+    Budget(
+        f"CPU a relayed event, {UNKNOWN}",
+        1.1,
+        "x known session",
+        lambda results: results.growth((RELAYED, UNKNOWN), "CPU us/event", GUARD),
     ),
     Budget(
         f"latency added to an event, {RELAYED}, p50",
@@ -54,22 +69,53 @@ BUDGETS = (
     ),
     Budget(
         "memory an open stream",
-        16,
+        9,
         "KiB",
         lambda results: results.figure("2000 open streams", "KiB/stream", GUARD),
     ),
     Budget(
-        "small JSON calls a CPU-second",
-        3,
+        "small JSON calls a CPU-second, shipped settings, access log on",
+        15,
         f"x {PYTHON_PROXY}",
         lambda results: results.ratio("16 callers", "call/CPU-s", GUARD, PYTHON_PROXY),
         at_least=True,
+    ),
+    Budget(
+        "CPU a line of the access log",
+        25,
+        "us more than the same call without",
+        lambda results: results.figure(LOG, "us/log line", GUARD),
+    ),
+    Budget(
+        "streams opened and left a second",
+        0.35,
+        "x nginx",
+        lambda results: results.ratio("16 browsers come and go", "opening/s", GUARD, NGINX),
+        at_least=True,
+    ),
+    Budget(
+        f"{DOWNLOAD}, CPU",
+        1,
+        "x nginx",
+        lambda results: results.ratio(DOWNLOAD, "CPU us/MB", GUARD, NGINX),
+    ),
+    Budget(
+        f"{UPLOAD}, CPU",
+        1,
+        "x nginx",
+        lambda results: results.ratio(UPLOAD, "CPU us/MB", GUARD, NGINX),
     ),
     Budget(
         f"CPU a relayed event, {RELAYED}, guard on",
         1.1,
         "x guard off",
         lambda results: results.ratio(RELAYED, "CPU us/event", GUARD, UNGUARDED),
+    ),
+    Budget(
+        f"CPU a relayed event, {RELAYED}, guard off",
+        1.1,
+        "x guard on",
+        lambda results: results.ratio(RELAYED, "CPU us/event", UNGUARDED, GUARD),
     ),
     Budget(
         "Stop until the backend sees it, every lane but control full, p99",

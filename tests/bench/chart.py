@@ -14,7 +14,13 @@ from tests.bench.report import DOUBTFUL, LUMPED, digits
 from tests.bench.results import DIRECT, Results
 
 FORMATS = ("svg", "png")
-_COLOURS = {"guard, uvloop": "#c2410c", "guard, asyncio": "#f59e0b", "no guard, uvloop": "#78716c"}
+_COLOURS = {
+    "guard, uvloop": "#c2410c",
+    "guard, asyncio": "#f59e0b",
+    "no guard, uvloop": "#78716c",
+    "no guard, asyncio": "#a8a29e",
+    "bare relay": "#111827",
+}
 _OTHERS = ("#1d4ed8", "#0e7490", "#4d7c0f", "#7e22ce")
 
 

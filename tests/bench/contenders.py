@@ -19,6 +19,9 @@ CHECKOUT = Path(__file__).parents[2]
 _PATH = os.pathsep.join([str(Path(sys.prefix) / "mitmproxy" / "bin"), os.environ.get("PATH", ""), "/usr/sbin"])
 """Where programs are looked for: `make bench` puts one into an environment of its own, distributions some in sbin."""
 
+LEVEL = "log-level"
+"""File in a contender's folder that names its log level at each reload (SIGHUP); without it, the shipped one holds."""
+
 _PATIENCE = 30.0
 """Seconds in which a contender has to listen."""
 
@@ -59,6 +62,7 @@ class Contender:
         argv: Its command line after the program.
         version: What makes the program print its version.
         environment: Variables to set.
+        logs: Whether it writes a line about every call, to its standard error.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Contender:
     argv: Callable[[Place], list[str]]
     version: str = "--version"
     environment: Mapping[str, str] = field(default_factory=dict)
+    logs: bool = False
 
     @property
     def installed(self) -> bool:
@@ -100,7 +105,7 @@ class Contender:
             processes = Processes([self._found or self.program, *self.argv(place)], place.folder, environment)
             try:
                 await processes.until_it_listens(place.port, _PATIENCE)
-                yield Target(self.name, place.port, processes)
+                yield Target(self.name, place.port, processes, logs=self.logs)
             finally:
                 processes.end()
 
@@ -113,11 +118,13 @@ class Target:
         name: Whose it is.
         port: Where it takes requests for the backend, on loopback.
         processes: What it runs as; None where it is the backend itself.
+        logs: Whether it writes a line about every call.
     """
 
     name: str
     port: int
     processes: Processes | None
+    logs: bool = False
 
 
 def _free_port() -> int:
@@ -132,6 +139,10 @@ def _ours(loop: str, guard: str) -> Callable[[Place], list[str]]:
         return ["-m", "tests.bench.ours", *where, "--relays", str(place.relays), "--loop", loop, guard]
 
     return argv
+
+
+def _bare(place: Place) -> list[str]:
+    return ["-m", "tests.bench.bare", "--upstream", str(place.upstream), "--port", str(place.port)]
 
 
 def _mitmproxy(place: Place) -> list[str]:
@@ -154,8 +165,9 @@ CONTENDERS = (
         environment={"GOMAXPROCS": "1"},
     ),
     Contender("mitmproxy", "mitmdump", _mitmproxy),
-    Contender("guard, uvloop", PYTHON, _ours("uvloop", "--guard")),
-    Contender("guard, asyncio", PYTHON, _ours("asyncio", "--guard")),
+    Contender("bare relay", PYTHON, _bare),
+    Contender("guard, uvloop", PYTHON, _ours("uvloop", "--guard"), logs=True),
+    Contender("guard, asyncio", PYTHON, _ours("asyncio", "--guard"), logs=True),
     Contender("no guard, uvloop", PYTHON, _ours("uvloop", "--no-guard")),
     Contender("no guard, asyncio", PYTHON, _ours("asyncio", "--no-guard")),
 )

@@ -32,17 +32,20 @@ class Crowd:
     Args:
         port: Where they are opened.
         backend: Whose they are.
+        known: Whether a proxy can know whose turns they are. If not, the turns are started behind its back and no frame
+            names the session, as for a proxy that was restarted in mid-turn.
 
     Attributes:
         turns: The streams.
         delays: Nanoseconds that each token was under way; emptied by whoever measures.
     """
 
-    def __init__(self, port: int, backend: Backend) -> None:
+    def __init__(self, port: int, backend: Backend, *, known: bool = True) -> None:
         self.turns: list[Turn] = []
         self.delays: array[int] = array("q")
         self._port = port
         self._backend = backend
+        self._known = known
 
     async def arrive(self, streams: int) -> None:
         """Start as many turns, and open their streams.
@@ -61,12 +64,16 @@ class Crowd:
         Raises:
             BrokenError: it was refused.
         """
-        body = b'{"session_id": "%b", "message": "Count, please."}' % secrets.token_hex(6).encode()
-        answer = await caller.ask("POST", "/api/chat/start", body)
-        feed = self._backend.feeds[json.loads(answer)["stream_id"]]
+        feed = await self._start(caller) if self._known else self._backend.start(None)
         turn = Turn(feed, await Watcher.open(self._port, feed.stream_id, self.delays))
         self.turns.append(turn)
         return turn
+
+    async def _start(self, caller: Caller) -> Feed:
+        """A turn that was started through the proxy."""
+        body = b'{"session_id": "%b", "message": "Count, please."}' % secrets.token_hex(6).encode()
+        answer = await caller.ask("POST", "/api/chat/start", body)
+        return self._backend.feeds[json.loads(answer)["stream_id"]]
 
     @property
     def feeds(self) -> list[Feed]:

@@ -10,9 +10,10 @@ HEAD = (
     b"HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
     b"Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\nConnection: close\r\n\r\n"
 )
-FIRST = b'id: %b:1\nevent: context_status\ndata: {"session_id": "%b", "prefill": {"status": "not_configured"}}\n\n'
+NAMED = b'"session_id": "%b", '
+FIRST = b'id: %b:1\nevent: context_status\ndata: {%b"prefill": {"status": "not_configured"}}\n\n'
 TOKEN = b'id: %b:%d\nevent: token\ndata: {"text": "A%d ", "seq": %d, "at": %d}\n\n'
-DONE = b'event: done\ndata: {"session_id": "%b"}\n\nevent: stream_end\ndata: {"session_id": "%b"}\n\n'
+DONE = b'event: done\ndata: {%b"usage": {}}\n\nevent: stream_end\ndata: {%b"ok": true}\n\n'
 CANCELLED = b'event: cancel\ndata: {"message": "Cancelled by user", "type": "cancelled"}\n\n'
 
 TICK = 0.001
@@ -22,19 +23,23 @@ TICK = 0.001
 class Feed:
     """One turn, written to the connection that opened its stream.
 
-    Attributes:
+    Args:
         stream_id: Its name.
+        session_id: The session that its frames name; None to have no frame name one.
+
+    Attributes:
+        stream_id: As above.
         seq: How many tokens were written; each carries its number and the monotonic time in nanoseconds.
         crc: Sum of every byte written, and `size` their count: what a reader must have come to as well.
         cancelled_at: When a Stop reached the backend, in monotonic nanoseconds.
     """
 
-    def __init__(self, stream_id: str, session_id: str) -> None:
+    def __init__(self, stream_id: str, session_id: str | None) -> None:
         self.stream_id = stream_id
         self.seq = self.crc = self.size = 0
         self.cancelled_at: int | None = None
         self._name = stream_id.encode()
-        self._session = session_id.encode()
+        self._session = NAMED % session_id.encode() if session_id is not None else b""
         self._transport: asyncio.WriteTransport | None = None
         self._over = False
 

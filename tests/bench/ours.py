@@ -5,19 +5,22 @@ Its lanes are as wide as the benchmark asks for; the settings allow no more than
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import uvloop
-from aiohttp import web
 
 from proxy.app import serve
 from proxy.config import AdminSettings, ListenSettings, Settings
+from proxy.http.downstream.request import Request
+from proxy.http.downstream.response import Response
+from proxy.http.downstream.server import Server, listen
 from proxy.http.forward import forward
-from proxy.http.lanes import Lane, Lanes
-from proxy.http.origin import Origin
-from proxy.http.request import Request
-from proxy.http.server import Server, listen
-from proxy.http.upstream import Upstream
+from proxy.http.headers import values
+from proxy.http.upstream.lanes import Lane, Lanes
+from proxy.http.upstream.origin import Origin
+from proxy.http.upstream.upstream import Upstream
+from tests.bench.contenders import LEVEL
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
@@ -26,20 +29,25 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 
 
 async def guarded(upstream: str, port: int, relays: int) -> None:
-    """The proxy as `hermes-stream-guard serve` runs it."""
+    """The proxy as `hermes-stream-guard serve` runs it: with its access log, whose lines go to standard error."""
     settings = Settings(listen=ListenSettings(port=port), admin=AdminSettings(port=0))
     lanes = settings.upstream.lanes.model_copy(update={"relays": relays})
     hermes = settings.upstream.model_copy(update={"url": upstream, "lanes": lanes})
     wide = settings.model_copy(update={"upstream": hermes})
-    await serve(wide, load=lambda: wide)
+    await serve(wide, load=lambda: _reloaded(wide))
+
+
+def _reloaded(settings: Settings) -> Settings:
+    level = Path(LEVEL).read_text() if Path(LEVEL).exists() else settings.log.level
+    return settings.model_copy(update={"log": settings.log.model_copy(update={"level": level})})
 
 
 async def unguarded(upstream: str, port: int, relays: int) -> None:
     """The same connections, parsers and writers, with nobody looking at what passes."""
     backend = Upstream(Origin.parse(upstream), Lanes(dict.fromkeys(Lane, relays)))
 
-    async def pass_on(request: Request) -> web.StreamResponse:
-        is_stream = "event-stream" in request.headers.get("Accept", "")
+    async def pass_on(request: Request) -> Response:
+        is_stream = b"event-stream" in b"".join(values(request.raw_headers, b"accept"))
         return await forward(request, backend, Lane.RELAYS if is_stream else Lane.CALLS)
 
     listener = await listen(Server(pass_on), "127.0.0.1", port)

@@ -5,6 +5,7 @@ from typing import Final
 from tests.bench.measuring import Workload
 from tests.bench.workloads.calls import Calls
 from tests.bench.workloads.churn import Churn
+from tests.bench.workloads.lines import Lines
 from tests.bench.workloads.stops import Stops
 from tests.bench.workloads.streams import Streams
 from tests.bench.workloads.transfers import Transfers
@@ -34,10 +35,12 @@ def workloads(seconds: float) -> tuple[Workload, ...]:
     return (
         Streams("crowd", CROWD, RATES[:1], seconds, wide, weigh=True),
         Streams("many", 500, RATES, seconds, wide),
+        Streams("unknown", 500, (20,), seconds, wide, known=False),
         Streams("some", 50, RATES, seconds, wide),
         Streams("one", 1, RATES[-1:], seconds, wide),
         Streams("bursts", 50, (4,), seconds, wide, burst=25),
         Calls(BROWSERS, seconds, wide),
+        Lines(BROWSERS, seconds, wide),
         Churn(BROWSERS, seconds, wide),
         Transfers(SHIPPED_RELAYS),
         Stops(SHIPPED_RELAYS, 20, SHIPPED_CALLS, 0.015, SHIPPED_RELAYS),

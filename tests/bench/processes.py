@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -41,11 +42,16 @@ class Processes:
         argv: What to run.
         folder: Its working directory, which its output goes to as well.
         environment: Variables to set, beside this process's own.
+
+    Attributes:
+        folder: As above.
     """
 
     def __init__(self, argv: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
         self._program = argv[0]
         self._output = folder / "output"
+        self._lines = self._read = 0
         with on_core(CONTENDER_CORE), self._output.open("wb") as output:
             self._root = subprocess.Popen(  # noqa: S603 - a contender's own command line
                 argv, cwd=folder, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
@@ -66,6 +72,19 @@ class Processes:
             await asyncio.sleep(0.02)
         said = self._output.read_text(errors="replace")[-2000:]
         raise StartError(f"{self._program} does not listen on port {port}; it said: {said}")
+
+    def lines(self) -> int:
+        """How many lines it has written so far, to its standard output and error."""
+        with self._output.open("rb") as output:
+            output.seek(self._read)
+            new = output.read()
+        self._read += len(new)
+        self._lines += new.count(b"\n")
+        return self._lines
+
+    def reload(self) -> None:
+        """Have it read its settings again."""
+        self._root.send_signal(signal.SIGHUP)
 
     def cpu(self) -> int:
         """Nanoseconds of processor time so far, those of threads that have ended included."""

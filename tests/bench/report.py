@@ -1,21 +1,25 @@
-"""The figures of a run as Markdown: the main ones, the budgets, and every load by itself."""
+"""The figures of a run as Markdown: the budgets, the main figures, and every load by itself."""
 
 from collections.abc import Iterable, Sequence
 
-from tests.bench.budgets import BUDGETS, NGINX, PYTHON_PROXY
+from tests.bench.budgets import BUDGETS, NGINX, PYTHON_PROXY, UNKNOWN
 from tests.bench.results import Figure, Results
 
 MAIN = (
     ("CPU a relayed event, us", "500 streams x 20/s", "CPU us/event", NGINX),
+    ("the same, session not known", UNKNOWN, "CPU us/event", NGINX),
     ("the same, 2000 streams", "2000 streams x 10/s", "CPU us/event", NGINX),
     ("the same, in bursts", "50 streams x 25 tokens at once, 4/s", "CPU us/event", NGINX),
     ("added to an event, p50 ms", "500 streams x 20/s", "added p50 ms", NGINX),
     ("added to an event, p99 ms", "500 streams x 20/s", "added p99 ms", NGINX),
     ("memory an open stream, KiB", "2000 open streams", "KiB/stream", NGINX),
     ("small calls a CPU-second", "16 callers", "call/CPU-s", PYTHON_PROXY),
+    ("a line of the access log, us", "log on and off", "us/log line", None),
     ("100 MB down, MB/s", "100 MB download", "MB/s", NGINX),
+    ("the same, CPU us a MB", "100 MB download", "CPU us/MB", NGINX),
     ("the same, peak RSS MiB", "100 MB download", "peak RSS MiB", NGINX),
     ("100 MB up, MB/s", "100 MB upload", "MB/s", NGINX),
+    ("the same, CPU us a MB", "100 MB upload", "CPU us/MB", NGINX),
     ("the same, peak RSS MiB", "100 MB upload", "peak RSS MiB", NGINX),
     ("streams opened and left a second", "16 browsers come and go", "opening/s", NGINX),
     ("orphans after 100 ms", "16 browsers come and go", "orphans after 100 ms", None),
@@ -40,7 +44,7 @@ DOUBTFUL = {
 
 def report(results: Results) -> str:
     """The whole report."""
-    parts = [_main(results), _budgets(results), *(_cell(results, cell) for cell in results.cells)]
+    parts = [_budgets(results), _main(results), *(_cell(results, cell) for cell in results.cells)]
     doubts = doubts_about(results)
     if doubts:
         parts.append("\n".join(["To be doubted:", "", *(f"- {doubt}" for doubt in doubts)]))

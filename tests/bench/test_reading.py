@@ -89,6 +89,16 @@ def test_how_long_each_token_was_under_way_is_kept() -> None:
     assert all(delay >= 0 for delay in delays)
 
 
+@pytest.mark.parametrize(("session_id", "named"), [("session", 3), (None, 0)])
+def test_a_stream_names_its_session_unless_it_is_to_be_unknown(session_id: str | None, named: int) -> None:
+    wire, feed = _Wire(), Feed("s1", session_id)
+    feed.open(cast("asyncio.WriteTransport", wire))
+    feed.tokens(2)
+    feed.finish()
+    assert b"".join(wire.body).count(b"session") == 2 * named
+    assert _read(feed, wire.body).faults == []
+
+
 async def test_every_stream_gets_as_many_bursts_as_asked_for() -> None:
     feeds = [Feed(str(n), "session") for n in range(3)]
     assert await stream(feeds, rate=100, seconds=0.05, burst=2) == 30

@@ -1,12 +1,13 @@
 """The instrument itself: every workload, short and small, on the bare backend and on this proxy."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.bench.backend import Backend
-from tests.bench.budgets import GUARD
+from tests.bench.budgets import BARE, GUARD
 from tests.bench.chart import draw
 from tests.bench.contenders import CONTENDERS, Contender, Target
 from tests.bench.measuring import Cell, Keep, Workload
@@ -15,6 +16,8 @@ from tests.bench.results import DIRECT, Results
 from tests.bench.running import run
 from tests.bench.workloads.calls import Calls
 from tests.bench.workloads.churn import Churn
+from tests.bench.workloads.lines import CELL as LOG
+from tests.bench.workloads.lines import Lines, Spent, Tally
 from tests.bench.workloads.stops import Stops
 from tests.bench.workloads.streams import Streams
 from tests.bench.workloads.transfers import Transfers
@@ -42,6 +45,17 @@ async def test_streams_are_relayed_and_weighed(tmp_path: Path) -> None:
     assert [path.suffix for path in draw(results, tmp_path) if path.stat().st_size] == [".svg", ".png"]
 
 
+async def test_streams_are_relayed_whose_session_is_not_known() -> None:
+    results = await _through_the_proxy(Streams("unknown", 3, (20,), 0.2, SMALL, known=False))
+    assert results.figure("3 unknown streams x 20/s", "CPU us/event", GUARD)
+
+
+async def test_the_bare_relay_passes_on_whatever_comes() -> None:
+    results = await _run([BY_NAME[BARE]], Streams("few", 3, (20,), 0.2, SMALL), Calls(2, 0.1, SMALL), Transfers(SMALL))
+    assert results.faults == []
+    assert results.figure("3 streams x 20/s", "CPU us/event", BARE)
+
+
 async def test_tokens_in_bursts_are_all_counted() -> None:
     results = await _through_the_proxy(Streams("bursts", 2, (10,), 0.2, SMALL, burst=5))
     assert results.figure("2 streams x 5 tokens at once, 10/s", "CPU us/event", GUARD)
@@ -50,6 +64,27 @@ async def test_tokens_in_bursts_are_all_counted() -> None:
 async def test_calls_are_answered() -> None:
     results = await _through_the_proxy(Calls(2, 0.1, SMALL))
     assert results.figure("2 callers", "call/CPU-s", GUARD)
+
+
+async def test_calls_are_logged_by_what_is_served_as_shipped() -> None:
+    silent = replace(BY_NAME["no guard, uvloop"], logs=True)
+    results = await _run([BY_NAME[GUARD], silent], Calls(2, 0.1, SMALL))
+    (fault,) = results.faults
+    assert fault.startswith("no guard, uvloop")
+    assert "calls left 0 lines in the log" in fault
+
+
+async def test_what_a_log_line_costs_is_measured_where_there_is_one() -> None:
+    results = await _run([BY_NAME[DIRECT], BY_NAME[GUARD]], Lines(2, 0.4, SMALL))
+    assert results.faults == []
+    assert results.figure(LOG, "us/log line", GUARD)
+    assert results.figure(LOG, "us/log line", DIRECT) is None
+
+
+def test_a_log_line_costs_what_a_call_costs_more_with_it() -> None:
+    tally = Tally(Spent(cpu=300_000, calls=3), Spent(cpu=140_000, calls=2))
+    assert tally.values() == {"us/call, log on": 100.0, "us/call, log off": 70.0, "us/log line": 30.0}
+    assert Tally().values() == {}
 
 
 async def test_a_file_goes_down_and_up() -> None:

@@ -1,4 +1,4 @@
-"""Makes the pictures of the status page in the README, of the demo's backend while turns are started and stopped.
+"""Makes the pictures of the documentation: the status page, and the demo's page with the proxy beside it without.
 
     make screenshots
 
@@ -6,6 +6,7 @@ It takes a minute: the charts are to show something. The ports are the defaults,
 """
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,8 +17,8 @@ from playwright.async_api import async_playwright
 
 from proxy.app.admin import Observed, administered
 from proxy.app.running import running
-from proxy.config import Settings
-from proxy.demo import Backend, Faults, Pace
+from proxy.config import ListenSettings, Settings, UpstreamSettings
+from proxy.demo import Backend, Fate, Faults, Pace
 from proxy.ops.trace import fan_out
 from tests.browser.conftest import ARGUMENTS, find_chromium
 from tests.support.lab import Browser, Tab
@@ -25,6 +26,10 @@ from tests.support.lab import Browser, Tab
 IMAGES = Path(__file__).parents[2] / "deploy" / "images"
 PACE = Pace(token=0.08, unwind=0.14)
 STUCK = Faults(hang=True, mute_cancel=True)
+BESIDE = """
+<body style="margin: 0; padding: 12px; background: #888; display: flex; gap: 12px; align-items: flex-start">
+<img src="data:image/png;base64,{}"><img src="data:image/png;base64,{}">
+"""
 
 
 @asynccontextmanager
@@ -85,12 +90,41 @@ async def take(chromium: Chromium, url: str, name: str, **options: object) -> No
     await context.close()
 
 
+async def play(chromium: Chromium, url: str) -> bytes:
+    """The demo's page once its scenario has been played."""
+    context = await chromium.new_context(viewport={"width": 620, "height": 900}, color_scheme="light", bypass_csp=True)
+    page = await context.new_page()
+    await page.goto(url)
+    await page.wait_for_function("window.demo?.ready")
+    await page.get_by_role("button", name="Run it", exact=True).click()
+    await page.wait_for_function("demo.report()", timeout=40_000)
+    picture = await page.screenshot()
+    await context.close()
+    return picture
+
+
+async def show_the_difference(chromium: Chromium) -> None:
+    """The same page, on the same backend: without the proxy to the left, with it to the right."""
+    async with Backend("v0.51.195", pace=Pace(unwind=1.5, spoil=0.5)) as backend:
+        settings = Settings(listen=ListenSettings(port=0), upstream=UpstreamSettings(url=backend.url))
+        async with running(settings, lambda *_, **__: None) as proxy:
+            backend.guarded = proxy.url
+            backend.faults = Faults(fate=Fate.LEAK)
+            urls = (backend.url, proxy.url)
+            pictures = [base64.b64encode(await play(chromium, url)).decode() for url in urls]
+    page = await chromium.new_page(viewport={"width": 1276, "height": 924})
+    await page.set_content(BESIDE.format(*pictures))
+    await page.screenshot(path=IMAGES / "difference.png")
+    await page.close()
+
+
 async def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     desk = {"width": 1120, "height": 880}
     phone = {"viewport": {"width": 390, "height": 780}, "device_scale_factor": 1.5}
     async with async_playwright() as playwright, scene() as (backend, browser, url):
         chromium = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        await show_the_difference(chromium)
         await live(browser, 12)
         await stop_late(browser)
         await take(chromium, url, "status-light", viewport=desk, color_scheme="light")

@@ -87,6 +87,7 @@ async def test_queues_what_is_sent_while_a_turn_runs(page: "DemoPage") -> None:
     ]
 
 
+@pytest.mark.realtime  # as a worker that unwinds late spoils the next turn (F1)
 @OLD_AND_NEW
 @pytest.mark.parametrize("pace", [Pace(unwind=0)])
 async def test_interrupts_and_sends(page: "DemoPage") -> None:

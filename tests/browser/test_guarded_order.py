@@ -10,6 +10,8 @@ from tests.browser.test_guarded import begin, press
 if TYPE_CHECKING:
     from tests.browser.conftest import DemoPage, OpenPage
 
+pytestmark = pytest.mark.realtime  # what is 15 ms apart on two connections, a browser with no time may see as one
+
 ROUNDS = 3
 APART = pytest.mark.parametrize("pace", [Pace(unwind=0.05, gap=0.05)])
 ANSWER_FIRST = pytest.mark.parametrize("order", [CancelOrder.ANSWER_FIRST])

@@ -7,6 +7,7 @@ import secrets
 import statistics
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -28,6 +29,8 @@ SECONDS = float(os.environ.get("CHAOS_SECONDS", "1.5"))
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or secrets.randbelow(1 << 32)
 """Which one it is."""
 
+_HERE = Path(__file__).parent
+
 MEASURED = pytest.StashKey[dict[str, list[float]]]()
 
 Measure = Callable[[str, float], None]
@@ -38,6 +41,13 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run every test here on both event loops."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder as `realtime`: nothing else runs beside them."""
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.realtime)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

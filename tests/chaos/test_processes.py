@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from proxy.ops.verify import verify_files
+from proxy.verify import verify_files
 from tests.chaos.conftest import MakeStage, Pair
 from tests.support.lab import PATIENCE, Browser, Reply
 from tests.support.raw import RawBrowser

@@ -32,7 +32,11 @@ class Firehose:
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = 0
         with contextlib.suppress(ConnectionError):
-            await reader.readuntil(b"\r\n\r\n")
+            asked = await reader.readuntil(b"\r\n\r\n")
+            if not asked.startswith(b"GET /api/chat/stream"):  # but the proxy's own question
+                writer.write(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                writer.close()
+                return
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
             while self.sent < ENDLESS:
                 frame = f'event: token\ndata: {{"text": "{PIECE}", "number": {number}}}\n\n'.encode()

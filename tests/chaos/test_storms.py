@@ -19,7 +19,7 @@ import pytest
 from proxy.app import running
 from proxy.config import ClientSettings, ListenSettings, RelaySettings, Settings, UpstreamSettings
 from proxy.demo import RELEASES, Backend, CancelOrder
-from proxy.http.lanes import Lane
+from proxy.http.upstream.lanes import Lane
 from tests.chaos.conftest import SECONDS, SEED, Measure
 from tests.support.faults import NONE, FaultyNetwork
 from tests.support.lab import FAST, OWNERSHIP, Browser, Lab

@@ -8,20 +8,49 @@ import pytest
 
 from proxy.core import observations as seen
 from proxy.core.records import Ending, SessionRecord, Slot, SlotFreedBy, StreamRecord, StreamState
-from proxy.core.transitions import apply
+from proxy.core.transitions import STEPS, apply
 
 if TYPE_CHECKING:
     from proxy.core.effects import Effect
     from proxy.core.records import Cancel
+    from proxy.core.transitions import State
 
 ALICE, BOB = "alice's credentials", "bob's credentials"
 
 UNACCEPTED = ("refuses", "refuses with proof", "fails")
 """What may become of a cancel, besides being accepted."""
 
+RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
+ENDED_BY_OTHERS = {(RUNNING, ENDED), (SETTLING, ENDED)}
+"""What the next turn, or a restart, may do to a stream that was not observed itself."""
+
+
+def state_of(record: SessionRecord, stream_id: str) -> State:
+    """None if the stream is not known."""
+    stream = record.stream(stream_id)
+    return stream.state if stream else None
+
+
+def named(state: State, kind: type[seen.StreamObservation]) -> set[State]:
+    """The states in which the table lets that observation leave a stream."""
+    return STEPS[state][kind][0] if kind in STEPS[state] else {state}
+
+
+def check_against_the_table(before: SessionRecord, observation: seen.Observation, after: SessionRecord) -> None:
+    """The observed stream is in a state that the table names, and every other is as it was, or has ended."""
+    observed = None
+    if isinstance(observation, seen.StreamObservation):
+        observed = observation.stream_id
+        states = named(state_of(before, observed), type(observation))
+        assert state_of(after, observed) in states, f"the table does not name that state: {observation}"
+    for stream in before.streams:
+        state = state_of(after, stream.stream_id)
+        if stream.stream_id != observed and state not in {None, stream.state}:
+            assert (stream.state, state) in ENDED_BY_OTHERS, f"{stream.stream_id} is {state} by {observation}"
+
 
 class Story:
-    """Feeds a record, and keeps what the last observation asked the shell to do."""
+    """Feeds a record, checks each step against the table, and keeps what the last one asked the shell to do."""
 
     def __init__(self, record: SessionRecord) -> None:
         self.record = record
@@ -30,6 +59,7 @@ class Story:
 
     def sees(self, observation: seen.Observation) -> Story:
         transition = apply(self.record, observation)
+        check_against_the_table(self.record, observation, transition.record)
         self.record, self.effects = transition.record, transition.effects
         return self
 
@@ -110,11 +140,11 @@ class Story:
         if state is None:
             return self
         self.starts(stream_id)
-        if state is StreamState.ENDED:
+        if state is ENDED:
             return self.ends(stream_id)
-        if state is not StreamState.RUNNING:
+        if state is not RUNNING:
             self.cancels(stream_id)
-        return self.accepts(stream_id) if state is StreamState.SETTLING else self
+        return self.accepts(stream_id) if state is SETTLING else self
 
     def stream(self, stream_id: str) -> StreamRecord:
         stream = self.record.stream(stream_id)

@@ -374,6 +374,18 @@ def test_a_late_answer_says_that_a_worker_is_there(story: Story) -> None:
     assert story.cancel_of("x").cancel_id == "c-2"
 
 
+def test_a_late_answer_says_so_of_a_turn_that_had_come_to_its_own_end_as_well(story: Story) -> None:
+    """P2, P11: it tells of a worker that is there, and that caller is told how the turn ended."""
+    two_on_their_way(story).accepts("x", "c-1").ends("x").times_out("x").accepts("x", "c-2")
+    assert story.states == {"x": SETTLING}
+    assert story.cancel_of("x").overtaken_by is Ending.FINISHED
+
+
+def test_a_late_answer_changes_nothing_about_a_worker_that_was_seen_gone(story: Story) -> None:
+    two_on_their_way(story).accepts("x", "c-1").settles("x").accepts("x", "c-2")
+    assert story.states == {"x": ENDED}
+
+
 def test_a_worker_that_goes_late_is_seen_gone_all_the_same(story: Story) -> None:
     story.reaches("x", SETTLING).times_out("x").slot("x", Slot.FREE)
     assert story.cancel_of("x").slot_freed_by is SlotFreedBy.HEALTH

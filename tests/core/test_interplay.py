@@ -55,6 +55,11 @@ def test_an_adopted_stream_that_began_later_owns_the_session(story: Story) -> No
     assert judge_cancel(story.record, "w", "anybody") == Stale(Ending.SUPERSEDED, "x", proven=False)
 
 
+def test_of_two_that_began_at_the_same_time_the_adopted_one_owns_the_session(story: Story) -> None:
+    story.starts("w").adopts(StreamRecord("x", RUNNING, 1, began=1))
+    assert story.owner == "x"
+
+
 def test_a_stream_that_both_records_know_is_kept_once(story: Story) -> None:
     story.starts("x").adopts(StreamRecord("x", ENDED, 2, Ending.FINISHED))
     assert [stream.stream_id for stream in story.record.streams] == ["x"]

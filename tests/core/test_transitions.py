@@ -1,110 +1,20 @@
-"""The table as a whole, and the evidence about turns: how they begin, go on and end."""
+"""The evidence about turns: how they begin, go on and end."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import pytest
 
 from proxy.core import observations as seen
-from proxy.core.effects import EndRelays, TransitionError
-from proxy.core.records import Ending, SessionRecord, Slot, StreamRecord, StreamState
-from proxy.core.transitions import STEPS, UNCHANGED, apply
+from proxy.core.effects import EndRelays
+from proxy.core.records import Ending, SessionRecord, StreamRecord, StreamState
 
 if TYPE_CHECKING:
     from tests.core.conftest import Story
 
 RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
-STATES: tuple[StreamState | None, ...] = (None, *StreamState)
-
-# A cancel of a stream that settles is judged to be a repetition of the accepted one.
-IMPOSSIBLE = {(SETTLING, seen.CancelSent)}
-
-# Each observation of the stream `x`, later than all before it.
-EXAMPLES: tuple[seen.StreamObservation, ...] = (
-    seen.TurnStarted(9, "x"),
-    seen.StartConflicted(9, "x"),
-    seen.StreamEnded(9, "x", Ending.FINISHED),
-    seen.StreamSpoke(9, "x"),
-    seen.StatusSeen(9, 9, "x", active=True, ending=None),
-    seen.StreamMissing(9, 9, "x"),
-    seen.CancelSent(9, "x", "c-9", "credentials"),
-    seen.CancelOverdue(9, "x", "c-1"),
-    seen.CancelAccepted(9, "x", "c-1"),
-    seen.CancelRefused(9, "x", "c-1", gone=True),
-    seen.CancelFailed(9, "x", "c-1"),
-    seen.RelaysEnded(9, "x"),
-    seen.CancelAnswered(9, "x"),
-    seen.SlotSeen(9, "x", Slot.FREE),
-    seen.CancelRepeated(9, "x"),
-    seen.StopTimedOut(9, "x"),
-)
-
-
-# -- the table ------------------------------------------------------------------------------------
-
-
-def test_there_is_an_example_of_every_observation() -> None:
-    assert {type(example) for example in EXAMPLES} == set(get_args(seen.StreamObservation))
-
-
-def test_every_pair_means_something_or_nothing_or_is_known_to_be_impossible() -> None:
-    pairs = set(product(STATES, get_args(seen.StreamObservation)))
-    steps = {(state, kind) for state, kinds in STEPS.items() for kind in kinds}
-    unchanged = {(state, kind) for state, kinds in UNCHANGED.items() for kind in kinds}
-    assert steps | unchanged == pairs - IMPOSSIBLE
-    assert not steps & unchanged
-
-
-@pytest.mark.parametrize(("state", "observation"), list(product(STATES, EXAMPLES)))
-def test_what_means_nothing_changes_nothing(
-    story: Story, state: StreamState | None, observation: seen.StreamObservation
-) -> None:
-    before = story.reaches("x", state).record
-    if type(observation) in UNCHANGED[state]:
-        assert story.sees(observation).record == before
-        assert story.effects == ()
-
-
-@pytest.mark.parametrize(("state", "observation"), list(product(STATES, EXAMPLES)))
-def test_a_pair_is_applied_or_raises(
-    story: Story, state: StreamState | None, observation: seen.StreamObservation
-) -> None:
-    story.reaches("x", state)
-    if (state, type(observation)) in IMPOSSIBLE:
-        with pytest.raises(TransitionError, match=f"{type(observation).__name__} in state .* of x"):
-            apply(story.record, observation)
-    else:
-        assert apply(story.record, observation).record.session_id == "s"
-
-
-@pytest.mark.parametrize(("state", "observation"), list(product(STATES, EXAMPLES)))
-def test_the_other_sessions_streams_are_left_alone(
-    story: Story, state: StreamState | None, observation: seen.StreamObservation
-) -> None:
-    """No observation of one stream raises, or undoes, the end of another."""
-    story.starts("w").ends("w").reaches("x", state)
-    if (state, type(observation)) not in IMPOSSIBLE:
-        assert story.sees(observation).stream("w").state is ENDED
-
-
-@pytest.mark.parametrize(
-    "observation",
-    [
-        seen.RelaysEnded(3, "x"),
-        seen.CancelAnswered(3, "x"),
-        seen.SlotSeen(3, "x", Slot.FREE),
-        seen.CancelRepeated(3, "x"),
-        seen.CancelRefused(3, "x", "c-1", gone=True),
-        seen.StopTimedOut(3, "x"),
-    ],
-)
-def test_a_settling_stream_without_a_cancel_is_a_fault(observation: seen.StreamObservation) -> None:
-    broken = SessionRecord("s", (StreamRecord("x", SETTLING, 1),))
-    with pytest.raises(TransitionError, match=r"x is \w+ without a cancel"):
-        apply(broken, observation)
 
 
 # -- turns begin ----------------------------------------------------------------------------------

@@ -12,7 +12,10 @@ from tests.deploy.image import Container, Image, container
 from tests.deploy.programs import need, run
 from tests.deploy.replay import Replay, instructions
 
-pytestmark = pytest.mark.timeout(400)  # the first test waits for packages to be installed
+pytestmark = [
+    pytest.mark.timeout(400),  # the first test waits for packages to be installed
+    pytest.mark.xdist_group("image"),
+]
 
 DOCKERFILE = DEPLOY / "Dockerfile"
 PATIENCE = 15.0

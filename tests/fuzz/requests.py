@@ -1,221 +1,224 @@
 """Requests on the wire: the same ones however they are cut, and those that pass are the same ones to Hermes."""
 
-import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
-from ipaddress import ip_address, ip_network
-from itertools import pairwise
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self, cast
 
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import HttpRequestParser
-from aiohttp.streams import StreamReader
-
-from proxy.http.cutting import MOST, Cutter
+from proxy.http.chunks import chunk_of, last_chunk
+from proxy.http.downstream.incoming import Incoming
+from proxy.http.downstream.intake import Intake
+from proxy.http.downstream.request import Request
+from proxy.http.downstream.rules import Rules
 from proxy.http.errors import BrowserError
-from proxy.http.headers import (
-    FORWARDED,
-    HOP_BY_HOP,
-    UNLISTABLE,
-    RawHeaders,
-    certain_address,
-    client_address,
-    content_length,
-    end_to_end,
-    forwarded,
-    serialize,
-    values,
-    with_content_length,
-    with_host,
-)
-from proxy.http.parser import RequestMessage, RequestParser
-from proxy.http.provenance import place, provenance
-from proxy.http.request import split_target
-from proxy.http.strictness import MAX_FIELD, MAX_HEADERS, MAX_TARGET, check_request, refusal
+from proxy.http.fieldsection import MAX_HEADERS
+from proxy.http.framing import Decoder, is_framed, request_body
+from proxy.http.headers import RawHeaders, content_length, values, without
+from proxy.http.heads import ReceivedHead
+from proxy.http.inflow import Inflow
+from proxy.http.message import Body, RequestHead
+from proxy.http.pace import Pace
+from proxy.http.strictness import check_request
+from proxy.http.target import split_target
+from proxy.http.trailers import passed_trailers
+from proxy.http.upstream.exchange import Asked, ignored
+from proxy.http.upstream.lanes import Lanes
+from proxy.http.upstream.origin import Origin
+from proxy.http.upstream.upstream import Upstream
 from tests.fuzz.hermes import HermesReader
+from tests.fuzz.segments import segments
 
-UNPAUSED = 1 << 30
 ROOM = 8
 """Fields that the proxy may add; Hermes reads only so many."""
 
-LOOP = asyncio.new_event_loop()
+RULES = Rules()
+BROWSER: Any = SimpleNamespace(peer="8.8.8.8", is_secure=False, rules=RULES)
+UPSTREAM = Upstream(Origin("h", 80), Lanes())
+ADDED = {"Host", "Transfer-Encoding", "Connection", "Upgrade"}
+CHUNK = 3
+"""Bytes of a chunk that goes on."""
 
 
-@dataclass
-class Read:
-    """What the proxy made of a stream.
+@dataclass(eq=False)
+class Heard:
+    """A body as its decoder finds it."""
+
+    decoder: Decoder
+    content: bytes = b""
+    is_broken: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        return self.decoder.is_done
+
+    @property
+    def rest(self) -> bytes:
+        return self.decoder.rest
+
+    @property
+    def trailers(self) -> RawHeaders:
+        return self.decoder.trailers
+
+    def feed(self, data: bytes, /) -> bytes:
+        self.is_broken = True
+        content = self.decoder.feed(data)
+        self.is_broken = False
+        self.content += content
+        return content
+
+    def feed_eof(self) -> None:
+        self.decoder.feed_eof()
+
+
+@dataclass(eq=False)
+class Taken:
+    """A request that passed, and as much of its body as came."""
+
+    head: ReceivedHead
+    request: Request
+    heard: Heard | None
+    incoming: Incoming | None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.incoming is None or self.incoming.has_come
+
+    @property
+    def story(self) -> tuple[Any, ...]:
+        """The same for the same requests; of a body that broke, what came first is not."""
+        if self.heard is None or self.incoming is None:
+            return (self.head,)
+        content = b"" if self.heard.is_broken else self.heard.content
+        return self.head, content, self.heard.trailers, self.incoming.has_come, self.heard.is_broken
+
+
+@dataclass(eq=False)
+class Reader:
+    """Takes requests as `DownstreamConnection` does, each answered as soon as it has come.
 
     Attributes:
-        accepted: Its requests, up to the first one that is refused.
+        taken: They, up to the first one that is refused.
         refused: Why that one was.
-        tail: What came behind an upgrade.
+        tunnel: What came behind a request for a WebSocket.
     """
 
-    accepted: list[tuple[RequestMessage, StreamReader]] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
     refused: BrowserError | None = None
-    tail: bytes = b""
+    tunnel: Inflow | None = None
+    _under_way: Taken | None = None
+
+    def head_begun(self) -> None:
+        assert self._under_way is None
+
+    def head_failed(self, error: BrowserError, /) -> None:
+        self.refused = error
+
+    def head_came(self, head: ReceivedHead, /) -> Incoming | None:
+        try:
+            authority, target = split_target(head.method, head.target)
+            check_request(head.version, head.fields)
+        except BrowserError as error:
+            self.refused = error
+            raise
+        request = Request(BROWSER, head, target, authority, clock=float)
+        heard = Heard(request_body(head.fields)) if is_framed(head.fields) else None
+        request.incoming = Incoming(cast("Decoder", heard), RULES, Pace(float), _nothing) if heard else None
+        self._under_way = Taken(head, request, heard, request.incoming)
+        self.taken.append(self._under_way)
+        return request.incoming
+
+    def read(self, pieces: list[bytes]) -> Self:
+        intake = Intake(self)
+        for piece in pieces:
+            intake.feed(piece)
+            while (taken := self._under_way) is not None and taken.is_whole:
+                self._under_way = None
+                self._answer(intake, taken)
+        return self
+
+    def _answer(self, intake: Intake, taken: Taken) -> None:
+        if taken.request.upgrade is not None:
+            self.tunnel = Inflow(_nothing)
+            intake.tunnel(self.tunnel)
+        elif taken.head.should_close:
+            intake.drop_behind()
+        else:
+            intake.next()
 
     @property
     def story(self) -> list[Any]:
-        """The same for the same requests."""
-        return [
-            (message.method, message.path, message.version, message.raw_headers, *_body(content))
-            for message, content in self.accepted
-        ]
+        """The same for the same stream; of two reasons to refuse it, one may be met first."""
+        behind = self.tunnel.take() if self.tunnel else None
+        return [[taken.story for taken in self.taken], self.refused is None, behind]
 
 
-def _body(content: StreamReader) -> tuple[bytes, bool, bool]:
-    broken = content.exception() is not None
-    return b"" if broken else content.read_nowait(), content.is_eof(), broken
+def _nothing() -> None:
+    pass
 
 
 def check_request_stream(data: bytes) -> None:
     """The first two bytes are the sizes of segments, the rest what a browser sends."""
     sizes, stream = [1 + byte for byte in data[:2]] or [1], data[2:]
-    if stream.count(b"\r\n\r\n") > MOST // 2:
-        return
-    whole, cut = _read([stream]), _read(_segments(stream, sizes))
-    assert (whole.refused is None) == (cut.refused is None)
+    whole, cut = Reader().read([stream]), Reader().read(segments(stream, sizes))
     assert "\n" not in str(whole.refused)
-    assert whole.tail == cut.tail
     assert whole.story == cut.story
-    for message, _ in whole.accepted:
-        _check_as_hermes_reads(message)
+    for taken in whole.taken:
+        _check_as_hermes_reads(taken)
 
 
-def _segments(stream: bytes, sizes: list[int]) -> list[bytes]:
-    edges = [0]
-    while edges[-1] < len(stream):
-        edges.append(edges[-1] + sizes[len(edges) % len(sizes)])
-    return [stream[start:end] for start, end in pairwise(edges)]
-
-
-def _read(segments: list[bytes]) -> Read:
-    parser, cutter, read = _parser(), Cutter(), Read()
-    pieces = [piece for segment in segments for piece in cutter.cut(segment, enough=lambda: False)]
-    for number, piece in enumerate(pieces, 1):
-        try:
-            messages, upgraded, tail = parser.feed_data(piece)
-            _accept(messages, read)
-        except HttpProcessingError as error:
-            read.refused = refusal(error)
-        except BrowserError as error:
-            read.refused = error
-        if read.refused is not None:
-            break
-        if upgraded:
-            read.tail = tail + b"".join(pieces[number:])
-            break
-    return read
-
-
-def _accept(messages: Iterable[tuple[RequestMessage, StreamReader]], read: Read) -> None:
-    for message, content in messages:
-        check_request(message.method, message.version, _fields(message))
-        read.accepted.append((message, content))
-
-
-def _fields(message: RequestMessage) -> RawHeaders:
-    authority, _ = _split(message)
-    return message.raw_headers if authority is None else with_host(message.raw_headers, authority)
-
-
-def _split(message: RequestMessage) -> tuple[bytes | None, bytes]:
-    return split_target(message.path.encode("utf-8", "surrogateescape"))
-
-
-def _parser() -> RequestParser:
-    parser = HttpRequestParser(
-        BaseProtocol(LOOP),
-        LOOP,
-        UNPAUSED,
-        max_line_size=MAX_TARGET,
-        max_field_size=MAX_FIELD,
-        max_headers=MAX_HEADERS,
-        auto_decompress=False,
-    )
-    return RequestParser(parser, broken=lambda: None)
-
-
-def _check_as_hermes_reads(message: RequestMessage) -> None:
+def _check_as_hermes_reads(taken: Taken) -> None:
     """Request smuggling is two readings of one message: there is only one."""
-    fields, (_, target) = _fields(message), _split(message)
-    if len(fields) > MAX_HEADERS - ROOM:
+    try:
+        asked = taken.request.head()
+    except BrowserError:  # it says how far it may go, and not by a number
         return
-    sent = forwarded(fields, peer="8.8.8.8", secure=False)
-    wire = serialize(message.method.encode() + b" " + target + b" HTTP/1.1", sent)
-    stream = BytesIO(wire + b"behind it")
+    if len(asked.headers) > MAX_HEADERS - ROOM:
+        return
+    stream = BytesIO(_as_sent(taken, asked) + b"behind it")
     read = HermesReader(stream)
     assert read.refused is None
-    assert read.command == message.method
-    assert read.path == ("/" + target.lstrip(b"/").decode() if target.startswith(b"//") else target.decode())
-    assert read.headers.items() == [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent]
-    assert stream.read() == b"behind it"
+    assert read.command == taken.head.method
+    target = asked.target.decode("latin-1")
+    assert read.path == ("/" + target.lstrip("/") if target.startswith("//") else target)
+    _check_fields_as_read(taken, asked, read)
+    if taken.is_whole:
+        assert read.body() == (taken.heard.content if taken.heard else b"")
+        assert read.trailers == _decoded(_passed_trailers(taken))
+        assert stream.read() == b"behind it"
+
+
+def _as_sent(taken: Taken, asked: RequestHead) -> bytes:
+    """It, as it goes to the backend: with the body that came."""
+    body = _body(taken)
+    trip = UPSTREAM.trip(Asked(asked, body, taken.request.upgrade, ignored), shares=False, expects=False)
+    if body is None or taken.heard is None:
+        return trip.wire
+    if body.length is not None:
+        return trip.wire + taken.heard.content
+    content = taken.heard.content
+    chunks = (content[start : start + CHUNK] for start in range(0, len(content), CHUNK))
+    return trip.wire + b"".join(map(chunk_of, chunks)) + last_chunk(_passed_trailers(taken))
+
+
+def _body(taken: Taken) -> Body | None:
+    nowhere: Any = None
+    return Body(content_length(taken.head.fields), nowhere) if taken.heard else None
+
+
+def _passed_trailers(taken: Taken) -> RawHeaders:
+    return passed_trailers(taken.heard.trailers, taken.head.fields, RULES.is_identity) if taken.heard else ()
+
+
+def _check_fields_as_read(taken: Taken, asked: RequestHead, read: HermesReader) -> None:
+    is_chunked = taken.heard is not None and content_length(taken.head.fields) is None
+    sent = asked.headers if is_chunked else without(asked.headers, [b"trailer"])
+    fields = read.headers.items()
+    assert fields[: len(sent)] == _decoded(sent)
+    assert {name for name, _ in fields[len(sent) :]} <= ADDED
     lengths = read.headers.get_all("Content-Length", [])
-    assert [int(length) for length in lengths] == [int(length) for length in values(fields, b"content-length")]
+    assert [int(length) for length in lengths] == [int(length) for length in values(asked.headers, b"content-length")]
+    assert read.headers.get_all("Transfer-Encoding", []) == ["chunked"] * is_chunked
 
 
-# -- header fields --------------------------------------------------------------------------------
-
-PEERS = ("8.8.8.8", "127.0.0.1", "::1", "", "fe80::1%eth0", "somewhere")
-TRUSTED = (ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("10.0.0.0/8"))
-STRANGERS = frozenset({"8.8.8.8", "somewhere"})
-FORBIDDEN = frozenset(b"\r\n\0")
-
-
-def check_fields(data: bytes) -> None:
-    """The first byte is who asks, and each line after it one field."""
-    peer = PEERS[(data[:1] or b"\0")[0] % len(PEERS)]
-    pairs = [line.partition(b":") for line in data[1:].split(b"\n")]
-    headers = tuple((name, value) for name, _, value in pairs)
-    _check_end_to_end(headers)
-    _check_forwarded(headers, peer)
-    _check_client(headers, peer)
-    _check_serialized(headers)
-    assert content_length(with_content_length(headers, 7)) == 7
-
-
-def _check_end_to_end(headers: RawHeaders) -> None:
-    kept = end_to_end(headers)
-    remaining = iter(headers)
-    assert all(pair in remaining for pair in kept)  # in order
-    names = {name.lower() for name, _ in kept}
-    assert not names & HOP_BY_HOP
-    assert names >= {name.lower() for name, _ in headers} & UNLISTABLE
-
-
-def _check_forwarded(headers: RawHeaders, peer: str) -> None:
-    sent = forwarded(headers, peer=peer, secure=True, trusted=TRUSTED)
-    [chain] = values(sent, b"x-forwarded-for")
-    assert chain.endswith((peer or "127.0.0.1").encode())
-    assert not values(sent, b"expect")
-    assert len(values(sent, b"host")) == len(values(headers, b"host"))
-    if peer in STRANGERS:
-        own = [name.lower() for name, _ in sent if name.lower() in FORWARDED]
-        assert len(own) == len(set(own)) <= 3
-        assert chain == peer.encode()
-        assert values(sent, b"x-forwarded-proto") == [b"https"]
-
-
-def _check_client(headers: RawHeaders, peer: str) -> None:
-    client = client_address(headers, peer=peer, trusted=TRUSTED)
-    assert client_address(headers, peer=peer) == (peer or "127.0.0.1")
-    assert client == peer or ip_address(client)
-    certain = certain_address(headers, peer=peer, trusted=TRUSTED)
-    assert certain is None or not values(headers, b"x-forwarded-for") or peer not in STRANGERS
-    assert certain in {None, ip_address(client)} if client != "somewhere" else certain is None
-    provenance(headers)
-    place(headers)
-
-
-def _check_serialized(headers: RawHeaders) -> None:
-    expected = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-    if any(FORBIDDEN.intersection(part) for pair in headers for part in pair):
-        try:
-            serialize(b"line", headers)
-        except ValueError:
-            return
-        raise AssertionError("a field would end its line")
-    assert serialize(b"line", headers) == b"line\r\n" + expected + b"\r\n"
+def _decoded(fields: RawHeaders) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]

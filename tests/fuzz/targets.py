@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fuzz.calls import check_answer, check_call, check_event, check_start
-from tests.fuzz.requests import check_fields, check_request_stream
+from tests.fuzz.fields import check_fields
+from tests.fuzz.requests import check_request_stream
+from tests.fuzz.responses import check_response_stream
 from tests.fuzz.settings import check_settings
 from tests.fuzz.streams import check_stream
 from tests.fuzz.traces import check_trace
@@ -153,6 +155,38 @@ TARGETS = (
                 b"%",
                 b"Expect: 100-continue",
                 b" c\r\n",
+            ),
+        ),
+    ),
+    Target(
+        "responses",
+        check_response_stream,
+        (
+            *(
+                b"\r\n",
+                b"\n",
+                b"\r",
+                b"\r\n\r\n",
+                b"\n\n",
+                b" ",
+                b"\t",
+                b":",
+                b",",
+                b"\0",
+                b"\x85",
+                b"\xff",
+                b"0",
+                b"5",
+            ),
+            *(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 404 \r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 204 No\r\n"),
+            *(b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n", b"5;a=b\r\nhello\r\n"),
+            *(
+                b"0\r\n\r\n",
+                b"X-A: b\r\n",
+                b"Connection: close\r\n",
+                b"Upgrade: h2c\r\n",
+                b" \r\n",
+                b"HTTP/1.1 304 Not\r\n",
             ),
         ),
     ),

@@ -4,7 +4,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from proxy.ops.verify import TraceError, TraceFileError, verify, verify_files
+from proxy.verify import TraceError, TraceFileError, verify, verify_files
 
 
 def check_trace(data: bytes) -> None:

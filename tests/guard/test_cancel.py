@@ -199,7 +199,7 @@ async def test_whoever_shows_other_credentials_gets_an_answer_of_their_own(make_
     other = await lab.browser.cancel(stream_id, headers={field: "other"})
 
     assert (other.json["cancelled"], other.guard["verdict"]) == (True, "forwarded")
-    assert lab.backend.ledger.cancels[stream_id] == 2
+    assert lab.backend.ledger.cancels[stream_id] >= 2  # one may be sent again on a busy machine (P11)
 
 
 async def test_a_caller_of_other_credentials_waits_while_the_worker_unwinds(make_lab: MakeLab) -> None:
@@ -309,6 +309,24 @@ async def test_a_browser_that_leaves_does_not_break_off_its_cancel(make_lab: Mak
     assert (await tab.ended()).endings == ["cancel"]
 
 
+async def test_a_browser_that_leaves_while_its_stop_waits_for_another_is_told_of(make_lab: MakeLab) -> None:
+    """P11: what nobody waits for any more is not swallowed, though the one that it waited for is never answered."""
+    lab = await make_lab(faults=Faults(unanswered=1, hang=True))
+    _, stream_id, _ = await lab.browser.turn()
+    first = asyncio.create_task(lab.browser.cancel(stream_id))
+    await lab.backend.ledger.until(lambda: lab.backend.ledger.cancels[stream_id] == 1)
+    second = asyncio.create_task(lab.browser.cancel(stream_id))
+    await lab.until_reported("cancel_judged", 2)
+
+    second.cancel()
+    await lab.until_reported("cancel_abandoned")
+
+    [abandoned] = lab.reported("cancel_abandoned")
+    assert abandoned["cancel"] == lab.reported("cancel_judged")[1]["cancel"]
+    lab.backend.faults = Faults()
+    await first
+
+
 async def test_an_event_does_not_come_long_before_its_cancels_answer(make_lab: MakeLab, release: str) -> None:
     """F5: a page that was idle in between would take the answer for one about its next turn."""
     lab = await make_lab(release, pace=Pace(token=0.01, first_token=0.01, unwind=0.05, gap=0.4))
@@ -317,6 +335,37 @@ async def test_an_event_does_not_come_long_before_its_cancels_answer(make_lab: M
     answer = await lab.browser.cancel(stream_id)
 
     assert 0 < answer.at - tab.at("cancel") < 0.3
+
+
+@pytest.mark.parametrize("order", CancelOrder)
+async def test_the_next_turn_does_not_come_right_behind_the_cancels_answer(
+    make_lab: MakeLab, release: str, order: CancelOrder
+) -> None:
+    """F5: they are on different connections, and a page that read the next turn first would end it."""
+    ownership = OWNERSHIP.model_copy(update={"answer_gap": 0.2})
+    lab = await make_lab(
+        release, order=order, ownership=ownership, pace=Pace(token=0.01, first_token=0.01, unwind=0.05)
+    )
+    session_id, stream_id, _ = await lab.browser.turn()
+    stopped = asyncio.create_task(lab.browser.cancel(stream_id))
+    await lab.until_reported("cancel_judged")
+
+    started = await lab.browser.start(session_id, "n=2 d=0.005 tag=B")
+
+    assert started.guard["verdict"] == "held"
+    assert started.at - (await stopped).at > 0.15
+
+
+async def test_an_event_is_ahead_of_the_answers_to_everybody_who_stopped(make_lab: MakeLab, release: str) -> None:
+    """F5: whoever's cancel is accepted second may be answered when the relay has just ended."""
+    ownership = OWNERSHIP.model_copy(update={"answer_gap": 0.2})
+    lab = await make_lab(release, ownership=ownership, client=TRUSTING, order=CancelOrder.EVENT_FIRST, pace=UNHURRIED)
+    _, stream_id, tab = await lab.browser.turn()
+
+    calls = [lab.browser.cancel(stream_id, headers={"Cookie": who}) for who in ("one", "other")]
+    answers = await asyncio.gather(*calls)
+
+    assert min(answer.at for answer in answers) - tab.at("cancel") > 0.15
 
 
 async def test_an_event_waits_for_an_answer_no_longer_than_the_timeout(make_lab: MakeLab) -> None:
@@ -378,7 +427,7 @@ async def test_a_further_stop_is_forwarded_once_the_worker_was_not_seen_gone(mak
     further = await lab.browser.cancel(stream_id)
 
     assert further.guard["verdict"] == "forwarded"
-    assert lab.backend.ledger.cancels[stream_id] == 2
+    assert lab.backend.ledger.cancels[stream_id] >= 2  # one may be sent again on a busy machine (P11)
     assert further.json["cancelled"] is (release != "v0.51.195"), "as Hermes says it"
 
 

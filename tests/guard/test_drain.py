@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from proxy.core.effects import EndRelays, PursueStop, Settled
 from proxy.core.observations import CancelAccepted, CancelSent, StreamEnded, TurnStarted
 from proxy.core.records import Ending
 from proxy.guard.drain import INTERVAL, Drain
-from proxy.guard.relays import Relays
 from proxy.guard.start import StartGuard
-from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
 from proxy.http.errors import BackendBrokenError, BackendUnreachableError, DrainingError
 from proxy.http.message import Answer
-from tests.guard.test_relays import Relay
+from proxy.relay.relays import Relays
+from proxy.tasks import Tasks
+from tests.relay.test_relays import Relay
 from tests.support.lab import MakeLab
 from tests.support.notes import Notes, live, ownership
 from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from proxy.guard.backend import Backend
+    from proxy.backend.backend import Backend
 
 IDLE = b'{"runs": []}'
 BUSY = b'{"runs": [{"phase": "running"}]}'
@@ -55,8 +54,6 @@ class Drained:
         self.health = Health()
         self.relays = Relays()
         self.ownership = ownership(self.notes)
-        for effect in (EndRelays, PursueStop, Settled):
-            self.ownership.on(effect, lambda _effect: None)
         backend = cast("Backend", self.health)
         self.starts = StartGuard(backend, self.ownership, apart=Turns(), tasks=tasks, live=live(), report=self.notes)
         self.drain = Drain(backend, self.ownership, self.relays, self.starts, tasks, timeout=TIMEOUT, notice=self.notes)

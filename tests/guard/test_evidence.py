@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from proxy.core.observations import StreamSpoke, TurnStarted
+from proxy.core.observations import CancelAccepted, StreamSpoke, TurnStarted
 from proxy.core.records import Ending
 from proxy.guard.evidence import Evidence, Proof
 from proxy.hermes.health import Run, Runs
@@ -16,8 +16,8 @@ from tests.support.notes import Notes, live, ownership
 from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from proxy.guard.backend import Backend
-    from proxy.guard.health import Health
+    from proxy.backend.backend import Backend
+    from proxy.backend.health import Health
 
 HEAD = RequestHead("GET", b"/api/chat/cancel?stream_id=x")
 STAMP = 1000.0
@@ -63,6 +63,20 @@ async def test_an_end_of_its_own_in_the_journal_is_proof(state: str, ending: End
     hermes = Hermes({"journal": journal(state)}, Runs(), repeats=None)
 
     assert await proof_of(hermes, hosted=hosted) == Proof(is_gone=True, ending=ending)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@in_virtual_time
+async def test_of_a_turn_that_is_being_stopped_its_own_end_is_no_proof(*, listed: bool) -> None:
+    """Its worker may have said so and still unwind from the cancel, which spoils the next turn (F1)."""
+    hermes = Hermes({"journal": journal("completed")}, Runs((Run("x"),) if listed else ()), repeats=False)
+    beliefs = ownership(Notes())
+    await beliefs.turn_seen("s", TurnStarted(0.0, "x", hosted=True, stamp=STAMP))
+    await beliefs.judge_cancel("x", "me", "c-1")
+    await beliefs.observe(CancelAccepted(0.0, "x", "c-1"))
+    evidence = Evidence(cast("Backend", hermes), beliefs, cast("Health", hermes), live(answer_timeout=1.0))
+
+    assert await evidence.of_refusal(HEAD, "x") == Proof(is_gone=not listed, ending=Ending.FINISHED)
 
 
 @pytest.mark.parametrize("hosted", [False, None])
@@ -137,7 +151,7 @@ async def test_a_stream_that_nobody_knows_proves_nothing() -> None:
     )
 
     assert await evidence.of_refusal(HEAD, "x") == NOTHING
-    assert not await evidence.of_silence("x")
+    assert not await evidence.of_supersession("x")
 
 
 @pytest.mark.parametrize(
@@ -154,4 +168,4 @@ async def test_a_successor_is_proof_only_with_a_worker_that_is_not_listed(
     evidence = Evidence(cast("Backend", hermes), beliefs, cast("Health", hermes), live())
     await asyncio.sleep(1)
 
-    assert await evidence.of_silence("x") is is_gone
+    assert await evidence.of_supersession("x") is is_gone

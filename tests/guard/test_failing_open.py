@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+from proxy.backend import health
 from proxy.core import transitions
-from proxy.guard import handler, health, holding, ownership, start, watch
-from proxy.guard.ownership import Ownership
-from proxy.guard.relays import Relays
+from proxy.guard import handler, holding, start
 from proxy.hermes import answers, events
+from proxy.ownership import ownership
+from proxy.ownership.ownership import Ownership
+from proxy.relay import chatwatch
+from proxy.relay.relays import Relays
 from proxy.sse import Scanner
 from proxy.store.memory import MemoryStore
 from tests.support.lab import Lab, MakeLab
@@ -31,7 +34,7 @@ STEPS: list[tuple[Any, str]] = [
     (holding, "StartVerdict"),
     (start, "judge_conflict"),
     (start, "session_of"),
-    (watch, "judge_relay"),
+    (chatwatch, "judge_relay"),
     (answers, "read_start"),
     (answers, "read_cancel"),
     (answers, "read_status"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.demo import Faults
-from proxy.guard.pump import Pump
+from proxy.relay.pump import Pump
 from tests.support.lab import MakeLab
 from tests.support.raw import RawBrowser
 

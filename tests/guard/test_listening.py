@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from proxy.core.effects import EndRelays
 from proxy.core.observations import StreamEnded, StreamSpoke, TurnStarted
 from proxy.core.records import Ending
 from proxy.guard.listening import Listening, Ready
@@ -16,10 +15,10 @@ from tests.support.notes import Notes, ownership
 from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from proxy.guard.backend import Backend
+    from proxy.backend.backend import Backend
     from proxy.http.headers import RawHeaders
 
-LISTENS, UNKNOWN = Ready.LISTENS, Ready.UNKNOWN
+SPEAKS, LISTENS, UNKNOWN = Ready.SPEAKS, Ready.LISTENS, Ready.UNKNOWN
 STAMP = 1000.0
 TOOK = 0.02
 CALLER = ((b"Cookie", b"alice"),)
@@ -50,7 +49,6 @@ class Turn:
 
     def __init__(self, session: Session) -> None:
         self.ownership = ownership(Notes())
-        self.ownership.on(EndRelays, lambda _effect: None)
         self.listening = Listening(cast("Backend", session), self.ownership)
 
     async def starts(self, *, stamp: float | None = STAMP, took: float | None = TOOK) -> "Turn":
@@ -94,7 +92,7 @@ async def test_output_ends_the_wait_for_an_agent_that_opens_its_request() -> Non
     await asyncio.sleep(0.1)
     await turn.ownership.observe(StreamSpoke(_now(), "x"))
 
-    assert await waiting == (LISTENS, pytest.approx(0.7))
+    assert await waiting == (SPEAKS, pytest.approx(0.7))
 
 
 @in_virtual_time
@@ -134,7 +132,7 @@ async def test_output_shows_that_the_agent_listens() -> None:
     await asyncio.sleep(0.7)
     await turn.ownership.observe(StreamSpoke(_now(), "x"))
 
-    assert await waiting == (LISTENS, 0.7)
+    assert await waiting == (SPEAKS, 0.7)
 
 
 @in_virtual_time
@@ -143,7 +141,7 @@ async def test_a_turn_that_has_spoken_is_not_looked_at() -> None:
     turn = await Turn(session).starts()
     await turn.ownership.observe(StreamSpoke(0.0, "x"))
 
-    assert await turn.until() == (LISTENS, 0.0)
+    assert await turn.until() == (SPEAKS, 0.0)
     assert session.callers == []
 
 

@@ -1,7 +1,6 @@
 """What proves nothing: refused connections, refused cancels, a second start, a browser that is slow (F19, F20)."""
 
 import asyncio
-import contextlib
 import socket
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from proxy.config import RelaySettings
 from proxy.demo import Faults, Pace
 from proxy.http.errors import BackendUnreachableError
-from proxy.http.upstream import Upstream
+from proxy.http.upstream.exchange import Exchange
 from tests.support.lab import OWNERSHIP, Lab, MakeLab
 
 IN_A_TOOL = "n=3 d=0.01 tool=1.2 tag=A"
@@ -25,7 +24,7 @@ async def test_a_refused_connection_ends_no_turn_that_works_silently(
     stream_id = (await lab.browser.start(session_id, IN_A_TOOL)).json["stream_id"]
     tab = await lab.browser.open(stream_id).until(lambda tab: "tool" in tab.names)
     with monkeypatch.context() as broken:
-        broken.setattr(Upstream, "request", _refused)
+        broken.setattr(Exchange, "open", _refused)
         assert (await lab.browser.call("GET", "/api/sessions")).status == 502
         assert (await lab.browser.cancel("another")).status == 502
     await lab.browser.call("GET", "/api/sessions")
@@ -39,10 +38,8 @@ async def test_a_refused_connection_ends_no_turn_that_works_silently(
     assert not [seen for seen in lab.reported("observed") if seen["what"] == "BackendRestarted"]
 
 
-@contextlib.asynccontextmanager
-async def _refused(*_: object, **__: object):  # type: ignore[no-untyped-def]  # noqa: ANN202 - it never yields
+async def _refused(_exchange: Exchange) -> None:
     raise BackendUnreachableError("it takes no connection")
-    yield
 
 
 # -- runner mode (F20) ----------------------------------------------------------------------------

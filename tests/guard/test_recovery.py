@@ -5,9 +5,9 @@ import contextlib
 import pytest
 
 from proxy.app import running
+from proxy.backend.backend import Backend as GuardBackend
 from proxy.config import ListenSettings, Settings, UpstreamSettings
 from proxy.demo import CancelOrder, Pace
-from proxy.guard.backend import Backend as GuardBackend
 from proxy.http.errors import BackendTooSlowError
 from tests.support.lab import FAST, OWNERSHIP, UNHURRIED, MakeLab
 

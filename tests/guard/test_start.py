@@ -5,22 +5,21 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from proxy.backend.health import INTERVAL
 from proxy.config import OwnershipSettings
-from proxy.core.effects import EndRelays, PursueStop, Settled
 from proxy.core.observations import CancelAccepted, CancelSent, StopTimedOut, TurnStarted
 from proxy.demo import CancelOrder, Faults, Pace
-from proxy.guard.health import INTERVAL
 from proxy.guard.start import StartGuard
 from proxy.guard.stopping import GRACE
-from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
 from proxy.http.message import Answer, Body, RequestHead
+from proxy.tasks import Tasks
 from tests.support.lab import FAST, OWNERSHIP, UNHURRIED, MakeLab
 from tests.support.notes import Notes, live, ownership
 from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from proxy.guard.backend import Backend
+    from proxy.backend.backend import Backend
 
 SECOND = "n=4 d=0.005 tag=B"
 SECOND_TEXT = "B0 B1 B2 B3 "
@@ -117,9 +116,6 @@ async def test_a_start_that_is_tried_again_is_held_again() -> None:
     notes, backend, loop = Notes(), Refusing(), asyncio.get_running_loop()
     beliefs = ownership(notes)
     await beliefs.turn_seen("s", TurnStarted(0, "x"))
-    beliefs.on(PursueStop, lambda _effect: None)
-    beliefs.on(EndRelays, lambda _effect: None)
-    beliefs.on(Settled, lambda _effect: None)
     async with Tasks() as tasks:
         guard = StartGuard(
             cast("Backend", backend), beliefs, apart=Turns(), tasks=tasks, live=live(settle_timeout=5.0), report=notes

@@ -4,27 +4,27 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from proxy.core.effects import EndRelays
 from proxy.core.observations import CancelSent, StreamEnded, TurnStarted
 from proxy.core.records import Ending
 from proxy.demo import Faults
 from proxy.guard import steer as steer_guard
 from proxy.guard.label import Judged
 from proxy.guard.steer import SteerGuard
-from proxy.guard.steers import Reader, Steers
-from proxy.guard.tasks import Tasks
 from proxy.hermes import answers
 from proxy.http.message import Answer, Body, RequestHead
+from proxy.relay.steers import Reader, Steers
+from proxy.tasks import Tasks
 from tests.support.lab import UNHURRIED, Browser, Lab, MakeLab, Reply, Tab
 from tests.support.notes import Notes, ownership
 from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from proxy.guard.backend import Backend
+    from proxy.backend.backend import Backend
 
 LEFTOVER = "pending_steer_leftover"
 FINAL_TEXT = "n=30 d=0.02 tag=A"
@@ -327,7 +327,7 @@ async def test_the_next_turn_can_be_steered_again(make_lab: MakeLab) -> None:
 
 
 class Hermes:
-    """Accepts every steer after a second, as `proxy.guard.backend.Backend`."""
+    """Accepts every steer after a second, as `proxy.backend.backend.Backend`."""
 
     def __init__(self, **answer: Any) -> None:
         self._answer = {"accepted": True, "fallback": None, "stream_id": "x", **answer}
@@ -345,7 +345,6 @@ class Steering:
     def __init__(self, tasks: Tasks, hermes: Hermes) -> None:
         self.notes = Notes()
         self.ownership = ownership(self.notes)
-        self.ownership.on(EndRelays, lambda _effect: None)
         self.steers = Steers(self.notes)
         backend = cast("Backend", hermes)
         self.guard = SteerGuard(backend, self.ownership, self.steers, tasks, report=self.notes)
@@ -401,7 +400,7 @@ async def test_a_tool_that_ends_before_the_answer_comes_may_have_missed_it() -> 
     async with Tasks() as tasks:
         steering = Steering(tasks, Hermes())
         await steering.runs()
-        with steering.steers.opened("x", steering.notes) as reader:
+        with closing(steering.steers.opened("x", steering.notes)) as reader:
             asking = steering.steer()
             await asyncio.sleep(0.5)
             reader.saw("tool_complete", b'{"tid": "call_1"}')
@@ -422,7 +421,7 @@ async def test_a_steer_whose_browser_leaves_is_carried_out_and_remembered() -> N
         asking.cancel()
         await asyncio.sleep(1)
 
-        with steering.steers.opened("x", steering.notes) as reader:
+        with closing(steering.steers.opened("x", steering.notes)) as reader:
             assert given_back(reader) == "left"
 
 
@@ -432,7 +431,7 @@ async def test_a_turn_that_nobody_knew_is_named_by_the_answer() -> None:
     async with Tasks() as tasks:
         steering = Steering(tasks, Hermes())
         await steering.steer()
-        with steering.steers.opened("x", steering.notes) as reader:
+        with closing(steering.steers.opened("x", steering.notes)) as reader:
             assert given_back(reader) == "left"
 
 

@@ -8,26 +8,27 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from proxy.core.effects import EndRelays, PursueStop, Settled
+from proxy.backend.health import Health
+from proxy.core.effects import PursueStop, Settled, ShellEffect
 from proxy.core.observations import CancelAccepted, CancelAnswered, CancelSent, TurnStarted
 from proxy.core.records import Slot, SlotFreedBy
-from proxy.guard.health import Health
-from proxy.guard.relays import Relays
+from proxy.guard.listening import Ready
 from proxy.guard.stopping import GRACE, Stopping
-from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
 from proxy.http.errors import BackendTooSlowError
 from proxy.http.message import Answer, RequestHead
+from proxy.relay.relays import Relays
+from proxy.tasks import Tasks
 from tests.support.notes import Notes, live, ownership
 from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from proxy.guard.backend import Backend
+    from proxy.backend.backend import Backend
 
 STOP = 30.0
 STAMP = 1000.0
 HEAD = RequestHead("GET", b"/api/chat/cancel?stream_id=x", ((b"Cookie", b"alice"),))
-FIRST_PATIENCE = 1.0
+FIRST_PATIENCE, MOST_PATIENCE = 1.0, 3.0
 
 
 class Hermes:
@@ -109,12 +110,10 @@ class Stopped:
             live=live(stop_timeout=STOP, answer_timeout=1.0),
             report=self.notes,
         )
-        self.ownership.on(EndRelays, lambda _effect: None)
-        self.ownership.on(PursueStop, self.stopping.pursue)
-        self.ownership.on(Settled, self._note_settled)
+        self.ownership.carry_out = self._carry_out
 
     async def is_accepted(
-        self, *, answered_at: float = 0.0, relay_until: float = 0.0, head: bool = True, is_heard: bool = True
+        self, *, answered_at: float = 0.0, relay_until: float = 0.0, head: bool = True, ready: Ready = Ready.LISTENS
     ) -> None:
         if relay_until:
             self.tasks.spawn(self._relay(relay_until), "relay")
@@ -122,7 +121,7 @@ class Stopped:
         await self.ownership.turn_seen("s", TurnStarted(0.0, "x", hosted=True, stamp=STAMP, took=0.01))
         await self.ownership.observe(CancelSent(0.0, "x", "c-1", "alice"))
         if head:
-            with self.stopping.keeping("c-1", HEAD, is_heard=is_heard):
+            with self.stopping.keeping("c-1", HEAD, ready):
                 await self.ownership.observe(CancelAccepted(0.0, "x", "c-1"))
         else:
             await self.ownership.observe(CancelAccepted(0.0, "x", "c-1"))
@@ -136,8 +135,12 @@ class Stopped:
         await asyncio.sleep(at)
         await self.ownership.observe(CancelAnswered(_now(), "x"))
 
-    def _note_settled(self, effect: Settled) -> None:
-        self.settled.append((_now(), effect.cancel.missing))
+    def _carry_out(self, effect: ShellEffect) -> None:
+        match effect:
+            case PursueStop():
+                self.stopping.pursue(effect)
+            case Settled(cancel=cancel):
+                self.settled.append((_now(), cancel.missing))
 
     async def slot(self) -> tuple[Slot, SlotFreedBy | None]:
         stream = await self.ownership.stream("x")
@@ -175,6 +178,29 @@ async def test_a_worker_that_heard_is_seen_gone_and_never_asked_again(*, named: 
 
 
 @in_virtual_time
+async def test_a_worker_whose_turn_has_spoken_is_given_long_to_leave_its_tool() -> None:
+    """F23: it has heard, and only has to come back."""
+    async with Tasks() as tasks:
+        hermes = Hermes(gone_at=2.8)
+        stopped = Stopped(tasks, hermes)
+        await stopped.is_accepted(ready=Ready.SPEAKS)
+        await asyncio.sleep(STOP)
+        assert await stopped.slot() == (Slot.FREE, SlotFreedBy.HEALTH)
+
+    assert hermes.cancels == []
+
+
+@in_virtual_time
+async def test_a_worker_that_stays_though_its_turn_has_spoken_is_sent_its_cancel_again() -> None:
+    hermes = Hermes(deaf_until=0.0)
+    async with Tasks() as tasks:
+        await Stopped(tasks, hermes).is_accepted(ready=Ready.SPEAKS)
+        await asyncio.sleep(STOP)
+
+    assert [at for at, _ in hermes.cancels] == [pytest.approx(MOST_PATIENCE, abs=0.06)]
+
+
+@in_virtual_time
 async def test_nothing_is_asked_any_more_once_the_worker_is_gone() -> None:
     hermes = Hermes(gone_at=0.2)
     async with Tasks() as tasks:
@@ -206,7 +232,7 @@ async def test_a_cancel_that_was_perhaps_not_heard_may_have_left_no_mark() -> No
     hermes = Hermes(gone_at=0.0, repeats=False, beside=[unmarked, marked])
     async with Tasks() as tasks:
         stopped = Stopped(tasks, hermes)
-        await stopped.is_accepted(is_heard=False)
+        await stopped.is_accepted(ready=Ready.UNKNOWN)
         await asyncio.sleep(STOP / 2)
         assert await stopped.slot() == (Slot.BUSY, None)
 
@@ -352,7 +378,7 @@ async def test_a_slow_machine_is_given_more_time_before_the_next_repetition() ->
         began = _now()
         await stopped.ownership.turn_seen("t", TurnStarted(began, "x2", hosted=True, stamp=STAMP))
         await stopped.ownership.observe(CancelSent(began, "x2", "c-2", "alice"))
-        with stopped.stopping.keeping("c-2", HEAD, is_heard=True):
+        with stopped.stopping.keeping("c-2", HEAD, Ready.LISTENS):
             await stopped.ownership.observe(CancelAccepted(began, "x2", "c-2"))
         assert not stopped.stopping.is_due("x2")
         await asyncio.sleep(5)

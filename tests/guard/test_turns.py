@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from proxy.guard.start import StartGuard
-from proxy.guard.tasks import Tasks
 from proxy.guard.turns import Turns
 from proxy.http.message import Answer, Body, RequestHead
+from proxy.tasks import Tasks
 from tests.support.notes import Notes, live, ownership
 from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from proxy.guard.backend import Backend
+    from proxy.backend.backend import Backend
 
 
 class Queue:

@@ -2,7 +2,17 @@
 
 import pytest
 
-from proxy.hermes.releases import FIRST_TRIED, LAST_TRIED, Mark, Span, is_hermes, name, repeats_cancels, said, seems
+from proxy.hermes.releases import (
+    FIRST_TRIED,
+    LAST_TRIED,
+    Mark,
+    Span,
+    guessed_release,
+    is_hermes,
+    name,
+    repeats_cancels,
+    stated_release,
+)
 
 ALL = Span()
 
@@ -22,12 +32,12 @@ ALL = Span()
 )
 def test_the_server_header_may_name_the_release(server: str, release: tuple[int, int, int] | None) -> None:
     """A bare checkout without tags names none, or a commit."""
-    assert said(server) == release
+    assert stated_release(server) == release
     assert is_hermes(server) == server.startswith("HermesWebUI")
 
 
 def test_what_is_said_goes_before_what_is_seen() -> None:
-    span = seems("HermesWebUI/0.51.195 Python/3", {Mark.FRAMES_OPTIONS: True})
+    span = guessed_release("HermesWebUI/0.51.195 Python/3", {Mark.FRAMES_OPTIONS: True})
     assert span == Span((0, 51, 195), (0, 51, 196))
     assert str(span) == "v0.51.195"
 
@@ -48,7 +58,7 @@ def test_what_is_said_goes_before_what_is_seen() -> None:
 )
 def test_what_it_does_narrows_down_what_it_is(marks: dict[Mark, bool], span: Span, text: str) -> None:
     """What could not be looked at says nothing."""
-    assert seems("HermesWebUI Python/3", marks) == span
+    assert guessed_release("HermesWebUI Python/3", marks) == span
     assert str(span) == text
 
 

@@ -7,7 +7,7 @@ import contextvars
 
 import pytest
 
-from proxy.http.account import Account, asking, work_for_nobody
+from proxy.http.account import Account, asking, detach_from_request
 from proxy.http.errors import BackendBrokenError, BadRequestError, NoCapacityError, ProxyError
 from proxy.http.writer import PeerStalledError
 
@@ -80,7 +80,7 @@ async def test_what_a_task_asks_is_on_the_account_of_the_request_that_started_it
             clock.now += 2
 
     async def carry_out() -> None:
-        account.open()
+        account.make_current()
         await asyncio.create_task(ask())
 
     await asyncio.create_task(carry_out())
@@ -90,11 +90,11 @@ async def test_what_a_task_asks_is_on_the_account_of_the_request_that_started_it
 
 async def test_what_outlasts_a_request_is_on_nobodys_account(account: Account, clock: Clock) -> None:
     async def settle() -> None:
-        work_for_nobody()
+        detach_from_request()
         with asking():
             clock.now += 2
 
-    account.open()
+    account.make_current()
     await asyncio.create_task(settle())
     assert account.backend == 0
     with asking():
@@ -104,7 +104,7 @@ async def test_what_outlasts_a_request_is_on_nobodys_account(account: Account, c
 
 def test_whoever_was_asked_last_has_the_last_word(account: Account) -> None:
     def carry_out() -> None:
-        account.open()
+        account.make_current()
         with asking():
             pass
 
@@ -115,7 +115,7 @@ def test_whoever_was_asked_last_has_the_last_word(account: Account) -> None:
 
 def test_an_ask_that_fails_is_waited_for_and_answers_nothing(account: Account, clock: Clock) -> None:
     def carry_out() -> None:
-        account.open()
+        account.make_current()
         with asking():
             clock.now += 2
             raise BackendBrokenError("why")
@@ -149,6 +149,6 @@ def test_a_connection_that_breaks_is_a_browser_that_left(account: Account) -> No
 
 
 def test_bytes_written_add_up(account: Account) -> None:
-    account.wrote(5, 100)
-    account.wrote(7, 107)
+    account.wrote(5)
+    account.wrote(7)
     assert account.sent == 12

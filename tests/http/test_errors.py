@@ -8,8 +8,8 @@ import re
 import pytest
 
 from proxy.http import errors
+from proxy.http.downstream.answers import error_answer
 from proxy.http.errors import NoCapacityError, ProxyError
-from proxy.http.response import error_answer
 
 
 def leaves(kind: type[ProxyError] = ProxyError) -> list[type[ProxyError]]:

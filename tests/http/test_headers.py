@@ -8,17 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.http.clients import certain_address, client_address, forwarded, is_within, neighbourhood
 from proxy.http.headers import (
     HOP_BY_HOP,
-    certain_address,
-    client_address,
+    Fields,
     content_length,
     end_to_end,
-    forwarded,
-    is_within,
-    neighbourhood,
     only,
     serialize,
+    serialize_fields,
     tokens,
     values,
     with_content_length,
@@ -274,3 +272,30 @@ def test_only_the_named_fields_are_left_in_their_order() -> None:
     headers = ((b"Set-Cookie", b"x"), (b"Content-Type", b"json"), (b"X", b"1"), (b"CACHE-CONTROL", b"no-store"))
     assert only(headers, (b"cache-control", b"content-type")) == (headers[1], headers[3])
     assert only(headers, ()) == ()
+
+
+def test_an_empty_trailer_section_is_an_empty_line() -> None:
+    assert serialize_fields(()) == b"\r\n"
+    assert serialize_fields(((b"A", b"b"), (b"A", b""))) == b"A: b\r\nA: \r\n\r\n"
+    with pytest.raises(ValueError, match="CR, LF or NUL"):
+        serialize_fields(((b"A", b"\n"),))
+
+
+# -- fields in which a name is looked up ------------------------------------------------------------
+
+
+RECEIVED = Fields.of([(b"Host", b"h"), (b"A ", b"1 \t"), (b"a", b"2")])
+
+
+def test_fields_lose_the_space_behind_a_name_and_a_value() -> None:
+    assert RECEIVED == ((b"Host", b"h"), (b"A", b"1"), (b"a", b"2"))
+
+
+def test_fields_are_found_by_their_name_in_order() -> None:
+    assert values(RECEIVED, b"a") == [b"1", b"2"]
+    assert values(RECEIVED, b"b") == []
+
+
+def test_fields_without_what_they_do_not_have_are_the_same() -> None:
+    assert without(RECEIVED, [b"b"]) is RECEIVED
+    assert without(RECEIVED, [b"a"]) == ((b"Host", b"h"),)

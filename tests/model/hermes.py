@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlparse
@@ -14,9 +14,9 @@ from proxy.http.errors import BackendUnreachableError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from proxy.http.lanes import Lane
     from proxy.http.message import Body, RequestHead
-    from proxy.http.stream import Sink
+    from proxy.http.upstream.lanes import Lane
+    from proxy.http.upstream.stream import Sink
 
 SPEAKS_EVERY = 0.3
 TITLE_TAKES = 0.2
@@ -64,6 +64,7 @@ class Turn:
     session_id: str
     length: float
     began: float
+    asked_at: float
     active: bool = True
     worker: bool = True
     poisoned: bool = False
@@ -124,6 +125,25 @@ class Stream:
         self._sink = None
 
 
+class Exchange:
+    """As `proxy.http.upstream.exchange.Exchange`."""
+
+    def __init__(self, answer: AbstractAsyncContextManager[Stream]) -> None:
+        self._answer = answer
+
+    async def open(self) -> Stream:
+        return await self._answer.__aenter__()
+
+    async def close(self) -> None:
+        await self._answer.__aexit__(None, None, None)
+
+    async def __aenter__(self) -> Stream:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
 class Hermes:
     """A server with its sessions' turns."""
 
@@ -152,12 +172,12 @@ class Hermes:
             for tab in tuple(turn.tabs):
                 tab.put(None)
 
+    def request(self, head: RequestHead, _lane: Lane, *, body: Body | None = None, **_: Any) -> Exchange:
+        """As `proxy.http.upstream.upstream.Upstream.request`."""
+        return Exchange(self._request(head, body))
+
     @asynccontextmanager
-    async def request(
-        self, head: RequestHead, lane: Lane, *, body: Body | None = None, **_: Any
-    ) -> AsyncIterator[Stream]:
-        """As `proxy.http.upstream.Upstream.request`."""
-        del lane
+    async def _request(self, head: RequestHead, body: Body | None) -> AsyncIterator[Stream]:
         sent = b"".join([chunk async for chunk in body.chunks]) if body else b""
         url = urlparse(head.target.decode())
         stream_id = parse_qs(url.query).get("stream_id", [""])[0]
@@ -198,7 +218,7 @@ class Hermes:
         for turn in () if self.habits.runner else mine:
             if turn.active or (turn.worker and self.habits.fences):
                 return _json(409, error="busy", active_stream_id=turn.stream_id, real=turn.active)
-        turn = Turn(f"x{len(self.turns) + 1}", session_id, fields["length"], _now())
+        turn = Turn(f"x{len(self.turns) + 1}", session_id, fields["length"], _now(), asked_at=_now() - START_TAKES)
         turn.poisoned = any(old.worker for old in unwinding)
         turn.spoiled = session_id in self._spoiled
         self._spoiled.discard(session_id)
@@ -314,7 +334,8 @@ class Hermes:
                 phase = "running" if turn.active else "cancelling"
                 unnamed: dict[str, object] = {"phase": phase, "started_at": turn.began + 0.05}
                 runs.append(unnamed if self.habits.fences else {"stream_id": turn.stream_id})
-        return _json(200, runs=runs, uptime_seconds=_now() + 1000.0)
+        stamp = {"server_started_at": -1000.0} if self.habits.fences else {}  # newer releases do both
+        return _json(200, runs=runs, uptime_seconds=_now() + 1000.0, **stamp)
 
     def _say(self, turn: Turn, event: str, **fields: Any) -> None:
         data = json.dumps({"session_id": turn.session_id, **fields})

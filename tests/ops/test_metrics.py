@@ -65,6 +65,7 @@ def test_a_scraper_gets_the_format_that_it_asks_for(scraped: Scraped) -> None:
         ("cancel_answered", {"verdict": "stale", "reason": "superseded"}, ("stale", "superseded")),
         ("cancel_answered", {"verdict": None, "reason": None}, ("passed", "none")),
         ("cancel_failed", {"code": "backend_unreachable"}, ("failed", "none")),
+        ("cancel_abandoned", {}, ("abandoned", "none")),
         ("cancel_unguarded", {}, ("unguarded", "none")),
     ],
 )
@@ -175,6 +176,18 @@ def test_a_request_is_measured_with_and_without_the_backend(scraped: Scraped) ->
     assert scraped.value("requests_total", call="Other", status="2xx", ended_by="proxy") == 1
     assert scraped.value("request_seconds_sum", call="Other") == pytest.approx(0.25)
     assert scraped.value("added_latency_seconds_sum", call="Other") == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("scrapes", [1, 7])
+def test_every_request_is_counted_once_however_many_there_are_between_scrapes(scraped: Scraped, scrapes: int) -> None:
+    for _ in range(scrapes):
+        for status in [200] * 100 + [404] * 50 + [502] * 3:
+            ended(scraped, status=status)
+        scraped.value("requests_total")
+
+    for kind, count in (("2xx", 100), ("4xx", 50), ("5xx", 3)):
+        assert scraped.value("requests_total", call="Other", status=kind, ended_by="proxy") == count * scrapes
+    assert scraped.value("request_seconds_count", call="Other") == 153 * scrapes
 
 
 @pytest.mark.parametrize(

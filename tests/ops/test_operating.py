@@ -5,7 +5,7 @@ from pathlib import Path
 
 from proxy.ops.metrics import Levels, Metrics
 
-GUIDE = (Path(__file__).parents[2] / "deploy" / "OPERATING.md").read_text()
+GUIDE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
 
 
 def test_every_metric_is_explained() -> None:

@@ -10,12 +10,13 @@ import pytest
 
 import proxy
 from proxy.ops.trace import Trace, fan_out
-from proxy.ops.verify import verify_files
+from proxy.verify import verify_files
 
 LIMITS = {
     "settle_timeout": 10.0,
     "stop_timeout": 30.0,
     "answer_timeout": 1.0,
+    "answer_gap": 0.015,
     "orphan_grace": 2.0,
     "linger": 5.0,
     "sessions": 10_000,

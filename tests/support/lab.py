@@ -12,7 +12,7 @@ from proxy.app import Running
 from proxy.config import OwnershipSettings
 from proxy.demo import Backend, Pace
 from proxy.guard.drain import Drain
-from proxy.ops.verify import verify
+from proxy.verify import verify
 from tests.support.notes import Notes
 
 PATIENCE = 10.0
@@ -194,7 +194,7 @@ class Lab:
         return [fields for name, fields in self.reports if name == event]
 
     def report(self, event: str, /, **fields: object) -> None:
-        """Takes note, as `proxy.guard.reporting.Report`, and keeps a trace."""
+        """Takes note, as `proxy.reporting.Report`, and keeps a trace."""
         self.reports.append((event, fields))
         self.trace.append(json.dumps({"t": asyncio.get_running_loop().time(), "event": event, **fields}))
         self.changed.set()

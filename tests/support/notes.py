@@ -4,13 +4,13 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from proxy.guard.limits import Limits, Live
-from proxy.guard.ownership import Ownership
+from proxy.ownership.limits import Limits, Live
+from proxy.ownership.ownership import Ownership
 from proxy.store.memory import MemoryStore
 
 
 class Notes:
-    """Keeps what is reported, as `proxy.guard.reporting.Report`."""
+    """Keeps what is reported, as `proxy.reporting.Report`."""
 
     def __init__(self) -> None:
         self.said: list[tuple[str, dict[str, object]]] = []
@@ -24,9 +24,11 @@ class Notes:
 
 
 def ownership(notes: Notes) -> Ownership:
-    """Nothing is believed yet; to be made on a running loop, whose clock it takes."""
+    """Nothing is believed yet, and effects mean nothing; to be made on a running loop, whose clock it takes."""
     clock = asyncio.get_running_loop().time
-    return Ownership(MemoryStore(clock, sessions=100, forget_after=1e6), clock, notes)
+    believed = Ownership(MemoryStore(clock, sessions=100, forget_after=1e6), clock, notes)
+    believed.carry_out = lambda _effect: None
+    return believed
 
 
 _LIMITS = Limits(

@@ -9,12 +9,19 @@ from typing import Any, ParamSpec
 P = ParamSpec("P")
 
 
+_MOST_TURNS = 1000
+_TICK = 1e-9
+"""After so many turns at one time, it goes on by so many seconds. asyncio calls a timer up to this much too early, and
+whoever then sets it again, for the rest of its time, would have no time pass by."""
+
+
 class _Idle(selectors.DefaultSelector):
     """Counts the seconds that a loop means to wait, in place of waiting for them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waited = 0.0
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready now.
@@ -25,7 +32,8 @@ class _Idle(selectors.DefaultSelector):
         ready = super().select(0)
         if not ready:
             assert timeout is not None, "every task waits, and nothing will ever happen"
-            self.waited += max(timeout, 0.0)
+            self._turns = 0 if timeout > 0 else self._turns + 1
+            self.waited += max(timeout, _TICK if self._turns > _MOST_TURNS else 0.0)
         return ready
 
 

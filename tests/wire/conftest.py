@@ -17,18 +17,17 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 import uvloop
 
+from proxy.http.downstream.rules import Rules
+from proxy.http.downstream.server import Server, listen
 from proxy.http.forward import forward
-from proxy.http.lanes import DEFAULT_BOUNDS, Lane, Lanes
-from proxy.http.origin import Origin
-from proxy.http.rules import Rules
-from proxy.http.server import Server, listen
-from proxy.http.upstream import Upstream
+from proxy.http.upstream.lanes import DEFAULT_BOUNDS, Lane, Lanes
+from proxy.http.upstream.origin import Origin
+from proxy.http.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
-    from proxy.http.observer import Observer
-    from proxy.http.request import Request
+    from proxy.http.downstream.observer import Observer
+    from proxy.http.downstream.request import Request
+    from proxy.http.downstream.response import Response
     from proxy.http.room import Room
 
 PATIENCE = 5.0
@@ -96,6 +95,12 @@ class Wire:
         while len(self.buffer) < count:
             assert await self._more(), f"the connection ended after {bytes(self.buffer[:1000])!r}"
         return self._cut(count)
+
+    async def peek(self, count: int) -> bytes:
+        """What ``take`` would return."""
+        taken = await self.take(count)
+        self.buffer[:0] = taken
+        return taken
 
     async def answer_with(self, answer: bytes, length: int) -> bytes:
         """The body of a request of ``length`` bytes, which is answered."""
@@ -213,11 +218,11 @@ class Proxied:
         return wire
 
 
-Handle = Callable[["Request", Upstream], Awaitable["web.StreamResponse"]]
+Handle = Callable[["Request", Upstream], Awaitable["Response"]]
 Start = Callable[..., Awaitable[Proxied]]
 
 
-async def on_calls(request: Request, upstream: Upstream) -> web.StreamResponse:
+async def on_calls(request: Request, upstream: Upstream) -> Response:
     """What the proxies of most tests do with every request."""
     return await forward(request, upstream, Lane.CALLS)
 
@@ -241,7 +246,7 @@ async def start(backend: Listener) -> AsyncIterator[Start]:
             origin = url if isinstance(url, Origin) else Origin.parse(url or backend.url)
             asked = Upstream(origin, Lanes(bounds, wait=lane_wait), **(upstream or {}))
 
-            async def handler(request: Request) -> web.StreamResponse:
+            async def handler(request: Request) -> Response:
                 return await handle(request, asked)
 
             served = Server(handler, Rules(**rules), observer=observer, room=room)

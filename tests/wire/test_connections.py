@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.http.forward import exchange
-from proxy.http.lanes import Lane
 from proxy.http.message import RequestHead
+from proxy.http.upstream.lanes import Lane
 
 if TYPE_CHECKING:
     from tests.wire.conftest import Listener, Proxied, Start, Wire

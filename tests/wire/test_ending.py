@@ -14,7 +14,7 @@ from tests.wire.messages import BEGUN
 from tests.wire.test_websocket import joined
 
 if TYPE_CHECKING:
-    from proxy.http.headers import Network
+    from proxy.http.clients import Network
     from tests.wire.conftest import Listener, Proxied, Start, Wire
 
 DELETE = b"DELETE / HTTP/1.1\r\nHost: h\r\n\r\n"  # shares no connection to the backend

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.http.downstream.answers import json_answer
+from proxy.http.downstream.response import reply
 from proxy.http.errors import AnswerTooLargeError, BackendBrokenError
 from proxy.http.forward import exchange
-from proxy.http.lanes import Lane
 from proxy.http.message import Answer, RequestHead
-from proxy.http.response import json_answer, reply
+from proxy.http.upstream.lanes import Lane
 from tests.wire.conftest import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiohttp import web
-
-    from proxy.http.request import Request
-    from proxy.http.upstream import Upstream
+    from proxy.http.downstream.request import Request
+    from proxy.http.downstream.response import Response
+    from proxy.http.upstream.upstream import Upstream
     from tests.wire.conftest import Listener, Proxied, Start
 
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
@@ -76,10 +76,10 @@ async def test_request_that_arrives_with_its_browsers_goodbye_is_carried_out_if_
 ) -> None:
     """P10: what a browser has sent in whole is run though it leaves; its handler has begun."""
 
-    async def cancel_turn(request: Request, upstream: Upstream) -> web.StreamResponse:
+    async def cancel_turn(request: Request, upstream: Upstream) -> Response:
         body = await request.buffered(100)
         asking = exchange(upstream, request.head(), Lane.CONTROL, body=body, limit=100, repeatable=False)
-        return await reply(request, await asyncio.shield(asyncio.create_task(asking)))
+        return reply(request, await asyncio.shield(asyncio.create_task(asking)))
 
     proxied = await start(cancel_turn)
     for warm in (False, True, False, True):
@@ -93,11 +93,11 @@ async def test_request_that_arrives_with_its_browsers_goodbye_is_carried_out_if_
         assert await (await backend.accept(1.0)).answer_with(OK, 2) == b"hi"
 
 
-async def answer_for(request: Request, upstream: Upstream) -> web.StreamResponse:
+async def answer_for(request: Request, upstream: Upstream) -> Response:
     """Answers with another body and one more field, as a guard does."""
     held = await exchange(upstream, request.head(), Lane.CONTROL, limit=1000, repeatable=True)
     changed = held.with_body(b'{"cancelled": false}')
-    return await reply(request, changed, extra=((b"Stream-Guard", b"verdict=stale"),))
+    return reply(request, changed, extra=((b"Stream-Guard", b"verdict=stale"),))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ async def test_held_request_body_is_limited(
     backend: Listener,
     chunked: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    async def hold(request: Request, _: Upstream) -> web.StreamResponse:
+    async def hold(request: Request, _: Upstream) -> Response:
         await request.buffered(3)
         raise AssertionError
 
@@ -144,9 +144,9 @@ async def test_held_request_body_is_limited(
 
 
 async def test_handler_learns_who_asks_and_that_there_is_no_body(start: Start) -> None:
-    async def tell(request: Request, _: Upstream) -> web.StreamResponse:
+    async def tell(request: Request, _: Upstream) -> Response:
         body = await request.buffered(3)
-        return await reply(request, json_answer(200, [request.client, body]))
+        return reply(request, json_answer(200, [request.client, body]))
 
     proxied = await start(tell, trusted_proxies=(ip_network("127.0.0.1/32"),))
     browser = await proxied.browser()
@@ -156,7 +156,7 @@ async def test_handler_learns_who_asks_and_that_there_is_no_body(start: Start) -
 
 
 async def test_handler_can_break_the_connection_off(start: Start) -> None:
-    async def abort(request: Request, _: Upstream) -> web.StreamResponse:
+    async def abort(request: Request, _: Upstream) -> Response:
         request.abort()
         raise ConnectionResetError
 
@@ -168,10 +168,10 @@ async def test_handler_can_break_the_connection_off(start: Start) -> None:
 
 
 async def test_request_body_sent_again_is_framed_by_its_length(start: Start, backend: Listener) -> None:
-    async def again(request: Request, upstream: Upstream) -> web.StreamResponse:
+    async def again(request: Request, upstream: Upstream) -> Response:
         body = await request.buffered(100)
         answer = await exchange(upstream, request.head(), Lane.CALLS, body=body, limit=10, repeatable=False)
-        return await reply(request, answer)
+        return reply(request, answer)
 
     proxied = await start(again)
     browser = await proxied.browser()

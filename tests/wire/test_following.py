@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.http.errors import BackendBrokenError
-from proxy.http.lanes import Lane
 from proxy.http.message import Body, RequestHead
+from proxy.http.upstream.lanes import Lane
 from tests.wire.conftest import PATIENCE, Listener, Proxied, Wire
 from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from proxy.http.stream import ResponseStream
+    from proxy.http.upstream.stream import ResponseStream
+    from tests.wire.conftest import Start
 
 HEAD = RequestHead("GET", b"/", ((b"Host", b"h"),))
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -75,6 +76,12 @@ async def answered(
         yield stream, await answering
 
 
+async def all_arrived(stream: ResponseStream) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not stream._arriving.body.is_ended:  # noqa: ASYNC110 - nobody tells it
+            await asyncio.sleep(0)
+
+
 async def test_pieces_come_as_they_arrive(proxied: Proxied, backend: Listener) -> None:
     """The first of them with the head, and none of them twice."""
     heard = Heard()
@@ -91,8 +98,7 @@ async def test_pieces_come_as_they_arrive(proxied: Proxied, backend: Listener) -
 async def test_what_arrived_in_whole_ends_at_once(proxied: Proxied, backend: Listener) -> None:
     heard = Heard()
     async with answered(proxied, backend, CHUNKED + b"3\r\nall\r\n0\r\n\r\n") as (stream, _):
-        async with asyncio.timeout(PATIENCE):
-            await stream._content.wait_eof()
+        await all_arrived(stream)
         stream.follow(heard)
         assert (heard.pieces, heard.ends) == ([b"all"], [None])
 
@@ -214,15 +220,15 @@ async def test_what_had_ended_before_it_is_followed_ends_at_once(proxied: Proxie
     heard = Heard()
     async with answered(proxied, backend, UNFRAMED + b"all") as (stream, asked):
         asked.close()
-        async with asyncio.timeout(PATIENCE):
-            await stream._content.wait_eof()
+        await all_arrived(stream)
         stream.follow(heard)
         assert (heard.pieces, heard.ends) == ([b"all"], [None])
 
 
-async def test_a_followed_answer_may_be_silent(proxied: Proxied, backend: Listener) -> None:
+async def test_a_followed_answer_may_be_silent(start: Start, backend: Listener) -> None:
     """`response_timeout` is for answers that somebody waits for; a relay has limits of its own."""
-    heard = Heard()
+    proxied, heard = await start(upstream={"response_timeout": 0.1}), Heard()
     async with answered(proxied, backend, CHUNKED + b"4\r\npart\r\n") as (stream, _):
         stream.follow(heard)
-        assert stream.connection.read_timeout is None
+        await asyncio.sleep(0.3)
+        assert not heard.ends

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from proxy.http.inherited import Inherited
-from proxy.http.response import RawResponse
-from proxy.http.server import Server, tls_context
+from proxy.http.downstream.inherited import Inherited
+from proxy.http.downstream.response import reply
+from proxy.http.downstream.server import Server, tls_context
+from proxy.http.message import Answer
 from tests.wire.conftest import Wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from aiohttp import web
+    from proxy.http.downstream.request import Request
+    from proxy.http.downstream.response import Response
 
-    from proxy.http.request import Request
+pytestmark = pytest.mark.realtime
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 MANY = 50
@@ -31,8 +33,8 @@ MANY = 50
 def says(name: bytes) -> Server:
     """A server that answers every request with its name."""
 
-    async def handler(_request: Request) -> web.StreamResponse:
-        return RawResponse(200, b"OK", ((b"Content-Length", b"%d" % len(name)),), body=name)
+    async def handler(request: Request) -> Response:
+        return reply(request, Answer(200, b"OK", ((b"Content-Length", b"%d" % len(name)),), name))
 
     return Server(handler)
 

@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.http.forward import forward
-from proxy.http.lanes import Lane
+from proxy.http.upstream.lanes import Lane
 from tests.wire.conftest import Stopwatch
 from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
-    from proxy.http.request import Request
-    from proxy.http.upstream import Upstream
+    from proxy.http.downstream.request import Request
+    from proxy.http.downstream.response import Response
+    from proxy.http.upstream.upstream import Upstream
     from tests.wire.conftest import Listener, Proxied, Start, Wire
 
 BOUNDS = {Lane.CONTROL: 2, Lane.CALLS: 5, Lane.RELAYS: 20}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-async def by_path(request: Request, upstream: Upstream) -> web.StreamResponse:
+async def by_path(request: Request, upstream: Upstream) -> Response:
     return await forward(request, upstream, Lane(request.target[1:].decode()))
 
 

@@ -16,21 +16,20 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
+from proxy.http.downstream.places import takes_ipv4_as_well
+from proxy.http.downstream.rules import Rules
+from proxy.http.downstream.server import Server, listen, listen_unix, tls_context
 from proxy.http.forward import forward
-from proxy.http.lanes import Lane, Lanes
-from proxy.http.origin import Origin
-from proxy.http.places import takes_ipv4_as_well
-from proxy.http.rules import Rules
-from proxy.http.server import Server, listen, listen_unix, tls_context
-from proxy.http.upstream import Upstream
+from proxy.http.upstream.lanes import Lane, Lanes
+from proxy.http.upstream.origin import Origin
+from proxy.http.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from aiohttp import web
-
-    from proxy.http.request import Request
+    from proxy.http.downstream.request import Request
+    from proxy.http.downstream.response import Response
     from tests.wire.conftest import Listener, Start
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -54,7 +53,7 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
 async def served(backend: Listener) -> AsyncIterator[Server]:
     upstream = Upstream(Origin.parse(backend.url), Lanes())
 
-    async def handler(request: Request) -> web.StreamResponse:
+    async def handler(request: Request) -> Response:
         return await forward(request, upstream, Lane.CALLS)
 
     server = Server(handler, Rules(trusted_proxies=(ip_network("127.0.0.1/32"),)))
@@ -256,7 +255,7 @@ async def test_stale_unix_socket_is_replaced(served: Server, backend: Listener, 
         left_over.bind(str(tmp_path / "in.sock"))
     listening = await listen_unix(served, tmp_path / "in.sock")
     reader, writer = await asyncio.open_unix_connection(str(tmp_path / "in.sock"))
-    writer.write(b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n")
+    writer.write(b"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n")
     assert (await reader.read()).startswith(b"HTTP/1.1 501 ")
     writer.close()
     listening.close()

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.http.lanes import Lane
-from proxy.http.response import begin
+from proxy.http.downstream.response import begin
+from proxy.http.upstream.lanes import Lane
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
-    from proxy.http.request import Request
-    from proxy.http.upstream import Upstream
+    from proxy.http.downstream.request import Request
+    from proxy.http.downstream.response import Response
+    from proxy.http.upstream.upstream import Upstream
     from tests.wire.conftest import Listener, Proxied, Start, Wire
 
 SIZE = 96 * 1024 * 1024
@@ -71,13 +70,13 @@ async def test_a_lasting_answer_keeps_nothing_of_its_request(start: Start, backe
     """Browsers send several KiB of fields, and watch for hours."""
     browsers, cookie = 20, bytes(7000).replace(b"\0", b"c")
 
-    async def relay(request: Request, upstream: Upstream) -> web.StreamResponse:
+    async def relay(request: Request, upstream: Upstream) -> Response:
         async with upstream.request(request.head(), Lane.RELAYS) as stream:
             request.outlast()
-            response = await begin(request, stream)
+            response = begin(request, stream)
             async for chunk in stream.chunks():
                 await response.write(chunk)
-            await response.write_eof()
+            response.end()
         return response
 
     proxied = await start(relay)

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from proxy.http.downstream.observer import Observer
+from proxy.http.downstream.response import reply
 from proxy.http.forward import exchange, stream_back
-from proxy.http.lanes import Lane
-from proxy.http.observer import Observer
-from proxy.http.response import reply
+from proxy.http.upstream.lanes import Lane
 from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
-    from proxy.http.request import Request
-    from proxy.http.upstream import Upstream
+    from proxy.http.downstream.request import Request
+    from proxy.http.downstream.response import Response
+    from proxy.http.upstream.upstream import Upstream
     from tests.wire.conftest import Listener, Proxied, Start, Wire
 
 PATIENCE = 5.0
@@ -139,8 +138,8 @@ async def test_a_browser_that_leaves_in_mid_upload_is_told_as_499(
 async def test_a_browser_that_leaves_before_an_error_is_told_as_499(
     start: Start, told: Told, observer: Observer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def fail_late(request: Request, _upstream: Upstream) -> web.StreamResponse:
-        request.downstream.abort()
+    async def fail_late(request: Request, _upstream: Upstream) -> Response:
+        request.abort()
         raise ZeroDivisionError
 
     proxied = await start(fail_late, observer=observer)
@@ -155,9 +154,9 @@ async def test_an_answer_that_was_written_wholly_is_not_499(
 ) -> None:
     """The browser may leave while there is still something to learn from the answer."""
 
-    async def linger(request: Request, upstream: Upstream) -> web.StreamResponse:
+    async def linger(request: Request, upstream: Upstream) -> Response:
         answer = await exchange(upstream, request.head(), Lane.CALLS, limit=100, repeatable=False)
-        response = await reply(request, answer)
+        response = reply(request, answer)
         await asyncio.sleep(PATIENCE)
         return response
 
@@ -198,7 +197,7 @@ async def test_a_backend_that_is_not_there_is_told_by_its_code(start: Start, tol
 async def test_a_mistake_of_the_proxys_is_told_as_its_own(
     start: Start, told: Told, observer: Observer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def mistaken(_request: Request, _upstream: Upstream) -> web.StreamResponse:
+    async def mistaken(_request: Request, _upstream: Upstream) -> Response:
         raise ZeroDivisionError
 
     proxied = await start(mistaken, observer=observer)
@@ -277,7 +276,7 @@ async def test_what_lasts_is_slow_only_until_it_has_begun(
     told: Told,
     has_begun: bool,  # noqa: FBT001 - a test's parameter
 ) -> None:
-    async def relay(request: Request, upstream: Upstream) -> web.StreamResponse:
+    async def relay(request: Request, upstream: Upstream) -> Response:
         async with upstream.request(request.head(), Lane.RELAYS) as stream:
             request.account.disarm()
             return await stream_back(request, stream)
@@ -298,7 +297,7 @@ async def test_who_asked_for_an_answer_that_lasts_is_told_of_at_its_end(
 ) -> None:
     """Though its fields, by which a trusted proxy said who it was, were let go of."""
 
-    async def relay(request: Request, upstream: Upstream) -> web.StreamResponse:
+    async def relay(request: Request, upstream: Upstream) -> Response:
         async with upstream.request(request.head(), Lane.RELAYS) as stream:
             request.outlast()
             assert not request.raw_headers

@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.http.forward import stream_back
-from proxy.http.lanes import Lane
-from proxy.http.stream import settle
+from proxy.http.settling import settle
+from proxy.http.upstream.lanes import Lane
 from tests.wire.conftest import Stopwatch
 from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
-    from proxy.http.request import Request
-    from proxy.http.upstream import Upstream
+    from proxy.http.downstream.request import Request
+    from proxy.http.downstream.response import Response
+    from proxy.http.upstream.upstream import Upstream
     from tests.wire.conftest import Listener, Proxied, Start, Wire
+
+pytestmark = pytest.mark.realtime
 
 AT_ONCE = 0.2
 """Seconds. P6 says 100 ms; how late the backend of the test looks gets as much again."""
@@ -41,7 +42,7 @@ GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 UPLOAD = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 999999999\r\n\r\n"
 
 
-async def relay(request: Request, upstream: Upstream) -> web.StreamResponse:
+async def relay(request: Request, upstream: Upstream) -> Response:
     async with upstream.request(request.head(), Lane.RELAYS, body=request.body()) as stream:
         request.outlast()
         return await stream_back(request, stream)
@@ -193,11 +194,11 @@ async def test_upload_nobody_reads_ends_with_its_browser(
 
 async def fill(proxied: Proxied, browser: Wire) -> None:
     """Upload until the proxy stops reading, and little enough more for a FIN to get through."""
-    connection = proxied.server.connections[0]
+    (connection,) = proxied.server.connections
     loop = asyncio.get_running_loop()
     paused_since = loop.time()
     while loop.time() - paused_since < 0.05:
-        if not connection._reading_paused:
+        if not connection._pausing.is_paused:
             await browser.send(bytes(32_768))
             paused_since = loop.time()
         await asyncio.sleep(0.001)  # and the proxy has its turn

@@ -6,16 +6,16 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
-from proxy.http.lanes import Lane
-from proxy.http.response import json_answer, reply
+from proxy.http.downstream.answers import json_answer
+from proxy.http.downstream.response import reply
 from proxy.http.room import Room
+from proxy.http.upstream.lanes import Lane
 from tests.wire.messages import OK
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
-    from proxy.http.request import Request
-    from proxy.http.upstream import Upstream
+    from proxy.http.downstream.request import Request
+    from proxy.http.downstream.response import Response
+    from proxy.http.upstream.upstream import Upstream
     from tests.wire.conftest import Listener, Proxied, Start, Wire
 
 SIZE = 1 << 20
@@ -25,10 +25,10 @@ ROOM = SIZE - SIZE // 8
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
 
 
-async def hold(request: Request, _upstream: Upstream) -> web.StreamResponse:
+async def hold(request: Request, _upstream: Upstream) -> Response:
     """Answers with the length of the body, once that is there."""
     body = await request.buffered(16 * SIZE)
-    return await reply(request, json_answer(200, len(body or b"")))
+    return reply(request, json_answer(200, len(body or b"")))
 
 
 async def send(proxied: Proxied, length: int, come: int) -> Wire:

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.http.downstream.observer import Observer
 from proxy.http.forward import forward
-from proxy.http.lanes import DEFAULT_BOUNDS, Lane
-from proxy.http.observer import Observer
-from proxy.http.stream import settle
+from proxy.http.settling import settle
+from proxy.http.upstream.lanes import DEFAULT_BOUNDS, Lane
 from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
-    from proxy.http.request import Request
-    from proxy.http.upstream import Upstream
+    from proxy.http.downstream.request import Request
+    from proxy.http.downstream.response import Response
+    from proxy.http.upstream.upstream import Upstream
     from tests.wire.conftest import Listener, Proxied, Start, Wire
 
 FEW = 3
@@ -29,7 +28,7 @@ GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n"
 
 
-async def by_method(request: Request, upstream: Upstream) -> web.StreamResponse:
+async def by_method(request: Request, upstream: Upstream) -> Response:
     """``SUBSCRIBE`` is for a stream."""
     return await forward(request, upstream, Lane.RELAYS if request.method == "SUBSCRIBE" else Lane.CALLS)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.http.lanes import Lane
 from proxy.http.message import Body, RequestHead
+from proxy.http.upstream.lanes import Lane
 from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from proxy.http.lanes import Lane
+from proxy.http.upstream.lanes import Lane
 
 if TYPE_CHECKING:
     from tests.wire.conftest import Listener, Proxied, Start, Wire

@@ -1,6 +1,6 @@
 /**
  * What each release's own page does differently. Observed on the releases themselves; F2, F4, F5
- * in the README are what these habits lead to.
+ * in docs/how-it-decides.md are what these habits lead to.
  *
  * clearsOnEveryAnswer  goes idle on any answer to a cancel, whatever it says, and for whichever
  *                      turn is current by then

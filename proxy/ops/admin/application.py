@@ -9,6 +9,7 @@ from aiohttp import web
 from proxy.ops.admin import calls
 from proxy.ops.admin.admission import Admission, admitted
 from proxy.ops.admin.errors import errors_as_json
+from proxy.ops.admin.headers import harden
 from proxy.ops.feed import Feed
 from proxy.ops.metrics import Metrics
 from proxy.ops.views import Drain, Views
@@ -16,18 +17,10 @@ from proxy.ops.views import Drain, Views
 _PAGE: Final = Path(__file__).parent / "page"
 _TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-
 
 def application(views: Views, metrics: Metrics, feed: Feed, drain: Drain, admission: Admission) -> web.Application:
     """The application; whoever serves it has it shut down, which ends those who follow the events."""
-    app = web.Application(middlewares=[errors_as_json, admitted(admission)], client_max_size=calls.LARGEST_BODY)
+    app = web.Application(middlewares=[errors_as_json, admitted(admission)])
     app[calls.VIEWS], app[calls.METRICS], app[calls.FEED], app[calls.DRAIN] = views, metrics, feed, drain
     app.on_response_prepare.append(harden)
     app.on_shutdown.append(_end_feed)
@@ -62,12 +55,6 @@ def _file(path: Path) -> Callable[[web.Request], Awaitable[web.Response]]:
         return web.Response(body=content, content_type=content_type, charset="utf-8")
 
     return answer
-
-
-async def harden(_request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Gives an answer the fields that every one has, and takes away the one that names versions."""
-    response.headers.update(_HEADERS)
-    response.headers.popall("Server", None)
 
 
 async def _end_feed(app: web.Application) -> None:

@@ -1,6 +1,5 @@
 """The admin listener's calls, each a few lines: read what was asked, answer from the views."""
 
-import asyncio
 import json
 from http import HTTPStatus
 from typing import Any
@@ -20,12 +19,6 @@ FEED: web.AppKey[Feed] = web.AppKey("feed", Feed)
 DRAIN: web.AppKey[Drain] = web.AppKey("drain", Drain)
 
 EVENTS = "/api/events"
-
-LARGEST_BODY = 4096
-"""Bytes; the only body that is taken has less than a hundred."""
-
-_PATIENCE = 5.0
-"""Seconds that it may take to arrive."""
 
 _SHOWN = 50
 """Cancels listed unless told otherwise."""
@@ -113,18 +106,10 @@ async def _action(request: web.Request) -> str:
             "unsupported_media_type",
             f"Send {_ACTIONS} with Content-Type: application/json.",
         )
-    match _parsed(await _body(request)):
+    match _parsed(await request.read()):
         case {"action": "begin" | "resume" as action, **rest} if not rest:
             return str(action)
     raise RefusalError(HTTPStatus.BAD_REQUEST, "bad_request", f"The body should be {_ACTIONS}.")
-
-
-async def _body(request: web.Request) -> bytes:
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            return await request.read()
-    except TimeoutError:
-        raise RefusalError(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time.") from None
 
 
 def _parsed(body: bytes) -> Any:

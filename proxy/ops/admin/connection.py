@@ -1,148 +1,215 @@
-"""One operator's connection: bounded, and what never gets as far as the application is answered as there."""
+"""One connection to the admin listener: an asyncio protocol in front of aiohttp's own.
+
+    transport -> Connection, RequestReader -> web.RequestHandler -> application
+        ^                 | refusals                 | answers
+        +-----------------+--------------------------+
+
+aiohttp is given one whole request at a time, and the next one when the peer has taken the answer. So time limits,
+pipelining, and the JSON answer to what is no HTTP need nothing of aiohttp that is private.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
-from proxy.ops.admin.application import harden
 from proxy.ops.admin.calls import EVENTS
-from proxy.ops.admin.errors import MISTAKEN, RefusalError, answer, translated, unreadable
+from proxy.ops.admin.errors import LATE, MISTAKEN, RefusalError, answer, serialized
+from proxy.ops.admin.reader import RequestReader, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
+
+    from proxy.ops.admin.limit import ConnectionLimit
 
 PATIENCE: Final = 10.0
-"""Seconds in which a request has to come whole, and then to be answered and its answer to be taken (P7)."""
+"""Seconds in which a request has to come whole, then to be answered, and then its answer to be taken (P7)."""
 
-_PIPELINED: Final = 2
-"""Requests that wait behind the one under way; with so many, no more is read."""
-
-_MOST_FIELDS: Final = 64
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 log = logging.getLogger(__name__)
 
 
-class Connection(web.RequestHandler):
-    """One connection, on which what is no HTTP is answered in JSON.
+class _State(Enum):
+    READING = auto()
+    """It waits for a request, or for the rest of one."""
+    ANSWERING = auto()
+    """A request is with aiohttp. The next bytes are buffered, once: then reading pauses."""
+    ENDING = auto()
+    """The last answer was sent; what still arrives is dropped."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection.
 
     Args:
-        server: The application's.
-        loop: The running one.
-        slow: Called when it is ended since its peer took no answer.
-        kwargs: aiohttp's.
+        app: aiohttp's server of the application.
+        limit: Where it has to find room.
 
     Attributes:
-        since: When it began to wait for a request.
+        since: When it began to do what it does, or to wait.
     """
 
-    __slots__ = ("_slow", "since")
+    _transport: asyncio.Transport
 
-    def __init__(
-        self, server: web.Server, *, loop: asyncio.AbstractEventLoop, slow: Callable[[], None], **kwargs: Any
-    ) -> None:
-        super().__init__(server, loop=loop, keepalive_timeout=PATIENCE, max_headers=_MOST_FIELDS, **kwargs)
-        self._max_msg_queue_size, self._msg_queue_resume_size = _PIPELINED, 0
-        self._slow = slow
-        self.since = loop.time()
+    def __init__(self, app: web.Server, limit: ConnectionLimit) -> None:
+        self._limit = limit
+        self._is_admitted = False
+        self._loop = asyncio.get_running_loop()
+        self._state = _State.READING
+        self.since = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._reader = RequestReader()
+        self._handler = app.request_handler
+        server = web.Server(
+            self._answer,
+            request_factory=app.request_factory,
+            handler_cancellation=True,
+            access_log=None,
+            logger=_quiet(),
+        )
+        self._http = server()
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it waits for its peer: to ask, to send the rest of a body, or to take an answer."""
-        request = self._current_request
-        has_more = request is not None and not request.content.is_eof()
-        return not self._force_close and (has_more or self.writing_paused or not self._request_in_progress)
+        """Whether it waits for its peer: to ask, to take an answer, or to leave."""
+        return self._state is not _State.ANSWERING or self._http.writing_paused
 
-    async def _handle_request(
-        self,
-        request: web.BaseRequest,
-        start_time: float | None,
-        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-    ) -> tuple[web.StreamResponse, bool]:
-        """Answer within a limit, unless it is for whoever follows the events, and nobody who takes no answers."""
-        try:
-            async with asyncio.timeout(None if request.path == EVENTS else PATIENCE):
-                await self._drain_helper()
-                return await super()._handle_request(request, start_time, partial(_translating, request_handler))
-        except TimeoutError:
-            self._slow()
-            if self.transport is not None:
-                self.transport.abort()
-            raise ConnectionResetError("ended, since the answer was not taken") from None
-        finally:
-            self.since = self._loop.time()
+    # -- what the transport calls ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, if there is room."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._is_admitted = self._limit.admit(self)
+        if not self._is_admitted:
+            self._transport.abort()
+            return
+        self._transport.set_write_buffer_limits(high=0)  # what is written is waited for until all of it is taken
+        self._http.connection_made(transport)
+        self._enter(_State.READING, self._give_up)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; not everything that the parser raises is an HTTP error (yarl's IndexError for `[]a@`)."""
-        try:
-            super().data_received(data)
-        except Exception:  # noqa: BLE001 - whatever it is, the request caused it
-            self._messages.append((_ErrInfo(400, BadHttpMessage("malformed"), ""), EMPTY_PAYLOAD))
-            if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_result(None)
-        self._break_off()
-
-    def _break_off(self) -> None:
-        """If what came broke the body under way, tell who reads it, and answer once: aiohttp would do neither."""
-        if not self._messages or not isinstance(self._messages[-1][0], _ErrInfo):
+        """Buffer it until the request before it was answered."""
+        if self._state is _State.ENDING:
             return
-        request = self._current_request
-        body = self._messages[-2][1] if len(self._messages) > 1 else request.content if request is not None else None
-        if body is not None and not body.is_eof():
-            self._messages.pop()
-            body.set_exception(RequestPayloadError("malformed"))
-            self._lingering_time = 0.0
-            self.keep_alive(False)  # noqa: FBT003 - aiohttp's
+        self._reader.feed(data)
+        if self._state is _State.ANSWERING:
+            self._transport.pause_reading()
+        self._proceed()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,  # noqa: ARG002 - the error says it
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it repeats what was read
-    ) -> web.StreamResponse:
-        """The answer to what could not be read, or was not caught.
+    def pause_writing(self) -> None:
+        """Have aiohttp wait."""
+        self.since = self._loop.time()
+        self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Have aiohttp go on."""
+        self._http.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, and whatever is being answered with it."""
+        self._limit.leave(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._is_admitted:
+            self._http.connection_lost(exc)
+
+    # -- one request after the other ------------------------------------------------------------------
+
+    def _proceed(self) -> None:
+        """Hand on the next request, if it is there and the last one was answered."""
+        if self._state is not _State.READING or self._transport.is_closing():
+            return
+        self._transport.resume_reading()
+        try:
+            request = self._reader.take()
+        except UnreadableError as error:
+            self._refuse(error.refusal)
+            return
+        if request is not None:
+            self._enter(_State.ANSWERING, self._drop_slow)
+            self._http.data_received(request)
+        elif self._reader.owes_continue():
+            self._transport.write(_CONTINUE)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer, within a limit unless it is for whoever follows the events."""
+        if request.path == EVENTS:
+            self._stop_timer()
+        response = await self._response(request)
+        self._enter(_State.ANSWERING, self._drop_slow)
+        await response.prepare(request)
+        await response.write_eof()
+        if response.keep_alive:
+            self._enter(_State.READING, self._give_up)
+            self._loop.call_soon(self._proceed)
+        else:
+            self._enter(_State.ENDING, self.abort)
+        return response
+
+    async def _response(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The application's answer, or that it failed to give one.
 
         Raises:
-            ConnectionError: a head has gone out already.
+            ConnectionError: it failed when its answer had begun already.
         """
-        refusal = unreadable(exc) if isinstance(exc, HttpProcessingError) else MISTAKEN
-        if refusal is MISTAKEN:
-            log.error("the admin listener failed", exc_info=exc)
-        if request.writer.output_size > 0:
-            raise ConnectionError("ended, since the answer cannot be completed")
-        return _closing(refusal)
+        try:
+            return await self._handler(request)
+        except Exception:
+            log.exception("the admin listener failed")
+            if request.writer.output_size > 0:
+                raise ConnectionError("ended, since the answer cannot be completed") from None
+            mistaken = answer(MISTAKEN)
+            mistaken.force_close()
+            return mistaken
+
+    # -- how it ends ----------------------------------------------------------------------------------
+
+    def _refuse(self, refusal: RefusalError) -> None:
+        """Answer and say no more. What still comes is read: a reset because of it could overtake the answer."""
+        head = self._reader.head
+        self._enter(_State.ENDING, self.abort)
+        self._transport.write(serialized(refusal, has_body=head is None or head.method != "HEAD"))
+        self._transport.write_eof()
+
+    def _give_up(self) -> None:
+        """No request came in time; whoever has sent the head of one is told so."""
+        if self._reader.head is None:
+            self.abort()
+        else:
+            self._refuse(LATE)
+
+    def _drop_slow(self) -> None:
+        self._limit.dropped("slow")
+        self.abort()
+
+    def abort(self) -> None:
+        """End at once."""
+        self._state = _State.ENDING
+        self._stop_timer()
+        self._transport.abort()
+
+    async def end(self, patience: float) -> None:
+        """End as soon as what is being answered is, or in so many seconds."""
+        await self._http.shutdown(patience)
+        self.abort()
+
+    def _enter(self, state: _State, expired: Callable[[], None]) -> None:
+        self._stop_timer()
+        self._state, self.since = state, self._loop.time()
+        self._timer = self._loop.call_later(PATIENCE, expired)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
-async def _translating(
-    request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], asked: web.BaseRequest
-) -> web.StreamResponse:
-    """The answer; what aiohttp refuses before it asks the application, such as an `Expect`, is answered as there."""
-    try:
-        return await request_handler(asked)
-    except web.HTTPException as error:
-        return _closing(translated(asked, error))
-
-
-def _closing(refusal: RefusalError) -> web.Response:
-    """The answer, behind which nothing is read."""
-    said = answer(refusal)
-    response = _Hardened(status=said.status, text=said.text, headers=said.headers)
-    response.force_close()
-    return response
-
-
-class _Hardened(web.Response):
-    """With the fields of every other answer, though no application has seen the request."""
-
-    async def _prepare_headers(self) -> None:
-        await super()._prepare_headers()
-        if self._req is not None:
-            await harden(self._req, self)
+def _quiet() -> logging.Logger:
+    """For aiohttp's own lines, which may quote a request: there may be a token in it."""
+    logger = logging.getLogger(f"{__name__}.aiohttp")
+    logger.setLevel(logging.CRITICAL)
+    return logger

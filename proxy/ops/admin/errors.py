@@ -1,13 +1,15 @@
 """Errors of the admin listener: each is JSON, ``{"error": <one sentence>, "code": <snake_case>}``."""
 
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from aiohttp.web_protocol import RequestPayloadError
+
+from proxy.ops.admin.headers import HARDENING
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,6 +46,15 @@ TOO_LONG: Final = RefusalError(
     "head_too_long",
     "The request line or a header is too long, or there are too many headers.",
 )
+TOO_LARGE: Final = RefusalError(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", "No call here takes a body of that size."
+)
+UNEXPECTED: Final = RefusalError(
+    HTTPStatus.EXPECTATION_FAILED,
+    "expectation_failed",
+    "The only Expect that is known here is 100-continue (RFC 9110 10.1.1).",
+)
+LATE: Final = RefusalError(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time.")
 
 
 @web.middleware
@@ -55,16 +66,12 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return answer(refusal)
     except web.HTTPException as error:
         return answer(translated(request, error))
-    except RequestPayloadError:
-        malformed = answer(MALFORMED)
-        malformed.force_close()  # nobody can tell where its body ends
-        return malformed
     except Exception:
         log.exception("the admin listener failed to answer %s %s", request.method, request.path)
         return answer(MISTAKEN)
 
 
-def translated(request: web.BaseRequest, error: web.HTTPException) -> RefusalError:
+def translated(request: web.Request, error: web.HTTPException) -> RefusalError:
     """What an error of aiohttp's own is called here."""
     match error:
         case web.HTTPMethodNotAllowed():
@@ -73,26 +80,33 @@ def translated(request: web.BaseRequest, error: web.HTTPException) -> RefusalErr
             return RefusalError(
                 HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", sentence, headers={"Allow": allowed}
             )
-        case web.HTTPRequestEntityTooLarge():
-            return RefusalError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", "No call here takes a body of that size."
-            )
-        case web.HTTPExpectationFailed():
-            sentence = "The only Expect that is known here is 100-continue (RFC 9110 10.1.1)."
-            return RefusalError(HTTPStatus.EXPECTATION_FAILED, "expectation_failed", sentence)
         case web.HTTPNotFound():
             return RefusalError(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here; / shows what there is.")
     return RefusalError(HTTPStatus(error.status), "refused", f"{error.reason}.")
 
 
-def unreadable(error: HttpProcessingError) -> RefusalError:
-    """What a parser's error is called. Its own words repeat what was read: there may be a token in it."""
-    if isinstance(error, LineTooLong) or error.message == "Too many headers received":
-        return TOO_LONG
-    return MALFORMED
-
-
 def answer(refusal: RefusalError) -> web.Response:
-    """The answer, before it is sent."""
-    said = {"error": str(refusal), "code": refusal.code}
-    return web.json_response(said, status=refusal.status, headers=refusal.headers)
+    """The answer of the application, before it is sent."""
+    return web.json_response(_said(refusal), status=refusal.status, headers=refusal.headers)
+
+
+def serialized(refusal: RefusalError, *, has_body: bool) -> bytes:
+    """The answer to what no application has seen, behind which the connection ends."""
+    body = json.dumps(_said(refusal)).encode()
+    fields = {
+        **HARDENING,
+        **refusal.headers,
+        "Content-Type": "application/json; charset=utf-8",
+        "Content-Length": len(body),
+        "Date": formatdate(usegmt=True),
+        "Connection": "close",
+    }
+    lines = [
+        f"HTTP/1.1 {refusal.status} {refusal.status.phrase}",
+        *(f"{name}: {said}" for name, said in fields.items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + (body if has_body else b"")
+
+
+def _said(refusal: RefusalError) -> dict[str, str]:
+    return {"error": str(refusal), "code": refusal.code}

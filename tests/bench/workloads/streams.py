@@ -25,6 +25,7 @@ class Streams:
         relays: Width of the lane for streams.
         burst: Tokens at once.
         weigh: Whether to see what an open stream holds, which takes a contender that has not carried any yet.
+        known: Whether a proxy can know whose turns they are; see `Crowd`.
     """
 
     name: str
@@ -34,20 +35,22 @@ class Streams:
     relays: int
     burst: int = 1
     weigh: bool = False
+    known: bool = True
 
     async def run(self, target: Target, backend: Backend, keep: Keep) -> None:
         before = target.processes.private() if target.processes else 0
-        crowd = Crowd(target.port, backend)
+        crowd = Crowd(target.port, backend, known=self.known)
         await crowd.arrive(self.streams)
         await asyncio.sleep(_SETTLE)
         opened = percentiles("first byte", (turn.watcher.first_byte for turn in crowd.turns))
         if self.weigh and target.processes is not None:
             opened["KiB/stream"] = (target.processes.private() - before) / self.streams / KIB
         keep(Cell(self.opened, opened))
+        faults = await _say_the_first_words(crowd)
         for rate in self.rates:
             keep(await self._relay(target, crowd, rate))
         await crowd.finish()
-        keep(Cell(self.ended, await count_orphans(backend), crowd.faults))
+        keep(Cell(self.ended, await count_orphans(backend), [*faults, *crowd.faults]))
 
     async def _relay(self, target: Target, crowd: Crowd, rate: float) -> Cell:
         del crowd.delays[:]
@@ -62,18 +65,30 @@ class Streams:
     @property
     def opened(self) -> str:
         """The name of the cell for the open streams."""
-        return _counted(self.streams, "open stream")
+        return f"{self.streams} open {self._what}"
 
     def relayed(self, rate: float) -> str:
         """The name of the cell for one rate."""
         each = f"{rate:g}/s" if self.burst == 1 else f"{self.burst} tokens at once, {rate:g}/s"
-        return f"{_counted(self.streams, 'stream')} x {each}"
+        return f"{self.streams} {self._what} x {each}"
 
     @property
     def ended(self) -> str:
         """The name of the cell for their end."""
-        return f"{_counted(self.streams, 'stream')} ended"
+        return f"{self.streams} {self._what} ended"
+
+    @property
+    def _what(self) -> str:
+        return f"{'' if self.known else 'unknown '}stream{'' if self.streams == 1 else 's'}"
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+async def _say_the_first_words(crowd: Crowd) -> list[str]:
+    """Write one token to each stream, and wait for them; what was wrong.
+
+    A turn's first word may cost a proxy more than its others. It belongs to opening the stream (see `Churn`), and would
+    weigh the more on the first load, and on one with more streams.
+    """
+    del crowd.delays[:]
+    for feed in crowd.feeds:
+        feed.tokens(1)
+    return [] if await crowd.read(len(crowd.feeds)) else ["not every stream's first token came"]

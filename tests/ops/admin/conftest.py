@@ -1,12 +1,14 @@
 """The admin listener's application over real TCP, in front of a guard that is what the test says."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import aiohttp
 import pytest
+import uvloop
 
 from proxy.core.records import SessionRecord, StreamRecord
 from proxy.ops.admin import Admission, application, listening
@@ -20,6 +22,14 @@ from proxy.ops.views import About, Journals, Sources, Views
 
 NOW = 1000.0
 EPOCH = 1_800_000_000.0
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Both for what connections do; what is answered on them depends on neither."""
+    both = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return both if item.path.name in ("test_connection.py", "test_listener.py") else {"asyncio": asyncio.new_event_loop}
 
 
 class Drain:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proxy.core.records import Cancel, Ending, SessionRecord, SlotFreedBy, StreamRecord, StreamState
+from proxy.ops.admin import connection
 from proxy.ops.receipts import Receipt
 from tests.support.raw import RawBrowser
 
@@ -380,7 +381,7 @@ async def test_a_large_body_is_413(operator: "Operator") -> None:
 
 
 async def test_a_body_that_does_not_come_is_408(operator: "Operator", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.ops.admin.calls._PATIENCE", 0.01)
+    monkeypatch.setattr(connection, "PATIENCE", 0.5)
     slow = RawBrowser(operator.port)
     await slow.connect()
     head = (b"POST /api/drain HTTP/1.1", b"Host: localhost", b"Content-Type: application/json", b"Content-Length: 9")

@@ -2,17 +2,18 @@
 
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 
-from proxy.ops.admin import listening
+from proxy.ops.admin import connection, listening
 from proxy.ops.admin.errors import MALFORMED, MISTAKEN, TOO_LONG
-from tests.support.raw import RawBrowser
+from tests.support.raw import PATIENCE, RawBrowser
 
 if TYPE_CHECKING:
-    from tests.ops.admin.conftest import Operator
+    from tests.ops.admin.conftest import Guard, Operator
 
 SECRET = b"secret-token"
 HOST = b"Host: localhost\r\n"
@@ -160,3 +161,60 @@ async def test_an_answer_that_has_begun_gets_no_second_head() -> None:
         await browser.get("/")
         assert (await browser.rest()).count(b"HTTP/1.1") == 1
         browser.close()
+
+
+async def test_requests_sent_at_once_are_answered_in_turn(operator: "Operator", guard: "Guard") -> None:
+    browser = RawBrowser(operator.port)
+    await browser.connect()
+    drain = POST + b"Content-Length: 18\r\n\r\n" + b'{"action":"begin"}'
+    await browser.send(drain + b"GET /readyz HTTP/1.1\r\n" + HOST + b"\r\n" + SECRET + b"\r\n\r\n")
+    statuses = re.findall(rb"HTTP/1\.1 (\d+)", await browser.rest())
+    browser.close()
+
+    assert statuses == [b"200", b"503", b"400"]
+    assert guard.drain.state == "draining"
+
+
+async def test_a_refused_head_request_gets_no_body(operator: "Operator") -> None:
+    browser = RawBrowser(operator.port)
+    await browser.connect()
+    await browser.send(b"HEAD / HTTP/1.1\r\n" + HOST + b"Expect: more\r\n\r\n")
+
+    assert (await browser.rest()).endswith(b"\r\n\r\n")
+    browser.close()
+
+
+async def test_an_answer_gets_through_to_whoever_still_sends(operator: "Operator") -> None:
+    """Bytes that nobody reads would reset the connection, and the answer with it."""
+    head = POST + b"Content-Length: 1000000\r\n\r\n"
+    status, fields, said = await answer(operator.port, head + b" " * 1_000_000)
+
+    assert (status, said["code"]) == (413, "request_too_large")
+    assert fields["Connection"] == "close"
+
+
+async def test_whoever_was_refused_and_stays_is_ended(operator: "Operator", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 0.2)
+    browser = RawBrowser(operator.port)
+    await browser.connect()
+    await browser.send(b"?\r\n\r\n")
+    await browser.rest()
+    with pytest.raises(ConnectionError):
+        await browser.send_until_blocked(b" " * 1000, blocked_for=PATIENCE)
+    browser.close()
+
+
+async def test_an_answer_that_is_too_large_to_take_at_once_comes_whole() -> None:
+    async def large(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=bytes(8_000_000))
+
+    app = web.Application()
+    app.add_routes([web.get("/", large)])
+    async with listening(app, "127.0.0.1", 0) as port:
+        browser = RawBrowser(port, receive_buffer=4096)
+        await browser.connect()
+        await browser.get("/", "Connection: close")
+        _, _, body = (await browser.rest()).partition(b"\r\n\r\n")
+        browser.close()
+
+    assert len(body) == 8_000_000

@@ -4,30 +4,37 @@ import asyncio
 import contextlib
 import logging
 import socket
+from collections import Counter
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import aiohttp
 import pytest
+from aiohttp import web
 
-from proxy.ops.admin import Admission, application, connection, inheriting
+from proxy.ops.admin import Admission, application, calls, connection, inheriting, listening
 from proxy.ops.admin.listener import CONNECTIONS
 from tests.support.raw import RawBrowser
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from proxy.ops.metrics import Metrics
     from tests.ops.admin.conftest import Guard, Operator
 
 ASK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-async def connected(operator: "Operator", stack: AsyncExitStack) -> RawBrowser:
-    browser = RawBrowser(operator.port)
+async def asked(port: int, stack: AsyncExitStack) -> RawBrowser:
+    browser = RawBrowser(port)
     stack.callback(browser.close)
     await browser.connect()
     await browser.send(ASK)
     return browser
+
+
+async def connected(operator: "Operator", stack: AsyncExitStack) -> RawBrowser:
+    return await asked(operator.port, stack)
 
 
 async def silent(operator: "Operator", stack: AsyncExitStack, said: bytes = b"") -> RawBrowser:
@@ -52,6 +59,36 @@ async def test_only_so_many_are_connected_at_once_and_the_one_waited_for_longest
         assert await connections[1].read() == b""
         await connections[0].send(ASK)
         assert b"200 OK" in await connections[0].read()
+
+
+async def test_so_many_who_come_at_once_are_no_more(operator: "Operator", guard: "Guard") -> None:
+    """Each is counted as it comes, not once its turn is over."""
+    async with AsyncExitStack() as stack:
+        browsers = [RawBrowser(operator.port) for _ in range(CONNECTIONS + 20)]
+        for one in browsers:
+            stack.callback(one.close)
+        await asyncio.gather(*(one.connect() for one in browsers))
+        metrics = (await operator.ask("/metrics")).body
+    assert b'admin_connections_dropped_total{why="room"} 21.0' in metrics
+
+
+async def test_where_everybody_is_being_answered_there_is_no_room() -> None:
+    dropped, answered = Counter[str](), asyncio.Event()
+
+    async def wait(_request: web.Request) -> web.StreamResponse:
+        await answered.wait()
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", wait)])
+    app[calls.METRICS] = cast("Metrics", lambda _event, why: dropped.update([why]))
+    async with listening(app, "127.0.0.1", 0) as port, AsyncExitStack() as stack:
+        answering = [await asked(port, stack) for _ in range(CONNECTIONS)]
+        assert await (await asked(port, stack)).rest() == b""
+        answered.set()
+        for one in answering:
+            await one.until(b"200 OK")
+    assert dropped == {"full": 1}
 
 
 SILENCES = {

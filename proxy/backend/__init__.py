@@ -1,0 +1,1 @@
+"""Hermes as the proxy asks it: its calls, whether it can be reached, and which workers run."""

@@ -1,0 +1,1 @@
+"""Who may do what from where. It fails closed: what cannot be judged is refused."""
