@@ -175,7 +175,7 @@ class Sending:
         await self._ownership.observe(CancelRefused(now, stream_id, cancel_id, proof.is_gone))
         ending = await self._ownership.ending(stream_id) if proof.is_gone else None
         stream = await self._ownership.stream(stream_id)
-        if ending is not None or (stream is not None and stream.is_settling):  # else no event is due
+        if ending is not None or (stream is not None and _is_due_an_event(stream)):
             await self.let_the_event_win(stream_id)
         owner = (await self._ownership.owner(stream_id)) if ending is Ending.SUPERSEDED else None
         return _with_reason(forwarded, ending, owner)
@@ -227,6 +227,11 @@ class Sending:
             status = answers.read_status(answer.status, answer.body)
             if status is not None and status.session_id is not None:
                 await self._ownership.identify(stream_id, status.session_id)
+
+
+def _is_due_an_event(stream: StreamRecord) -> bool:
+    """Whether a terminal event has come or may come for the stream: it ends, or another cancel of it is on its way."""
+    return stream.ending is not None or stream.is_settling or bool(stream.sent)
 
 
 def _with_own_end(accepted: Judged, stream: StreamRecord | None) -> Judged:

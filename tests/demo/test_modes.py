@@ -27,7 +27,7 @@ async def test_a_stop_during_text_is_heard(play: Play, release: str) -> None:
 
 async def test_a_tool_that_is_stopped_runs_to_its_end(play: Play, release: str) -> None:
     client = (await play(release, mode="gateway")).client
-    stream_id = await client.start(await client.session(), "n=800 tool=0.5")
+    stream_id = await client.start(await client.session(), "n=800 tool=2")
     live = await client.stream(stream_id)
     began = await live.until("tool")
     assert await client.cancel(stream_id) is True
@@ -37,7 +37,7 @@ async def test_a_tool_that_is_stopped_runs_to_its_end(play: Play, release: str) 
     assert run["phase"] == ("cancelling" if release == LATER else "gateway-tool")
     assert run.get("stream_id") == (None if release == LATER else stream_id)
     await client.until_idle()
-    assert told.at - began.at < 0.4
+    assert told.at - began.at < 1.5
     assert (await client.status(stream_id))["journal"]["last_event"] == "cancel"
 
 

@@ -68,9 +68,11 @@ async def test_a_browser_sees_event_then_answer_then_the_next_turn(make_lab: Mak
 
     cancel = asyncio.create_task(lab.browser.cancel(first))
     await lab.backend.ledger.until(lambda: bool(lab.backend.ledger.cancels))
-    started = await lab.browser.start(session_id, SECOND)
+    await lab.browser.start(session_id, SECOND)
+    await asyncio.gather(cancel, tab.ended())
 
-    assert tab.at("cancel") < (await cancel).at < started.at
+    begun = lab.traced("start_forwarded")[-1]["t"]
+    assert lab.wrote("cancel") < lab.answered() < begun
 
 
 async def test_a_start_that_needs_no_holding_costs_no_extra_request(make_lab: MakeLab, release: str) -> None:

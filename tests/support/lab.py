@@ -193,6 +193,18 @@ class Lab:
     def reported(self, event: str) -> list[dict[str, object]]:
         return [fields for name, fields in self.reports if name == event]
 
+    def traced(self, event: str) -> list[dict[str, Any]]:
+        """What was reported by that name, with its time `t` by the guard's clock: no busy machine reorders it."""
+        return [line for line in map(json.loads, self.trace) if line["event"] == event]
+
+    def wrote(self, event: str) -> float:
+        """When a relay was first given that event to write, by the guard's clock."""
+        return next(float(line["t"]) for line in self.traced("relay_wrote") if event in line["events"])
+
+    def answered(self) -> float:
+        """When a cancel was first answered, by the guard's clock."""
+        return float(self.traced("cancel_answered")[0]["t"])
+
     def report(self, event: str, /, **fields: object) -> None:
         """Takes note, as `proxy.reporting.Report`, and keeps a trace."""
         self.reports.append((event, fields))

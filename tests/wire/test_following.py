@@ -144,7 +144,7 @@ async def test_after_an_abort_nothing_is_told(proxied: Proxied, backend: Listene
         heard = Heard(then=stream.abort)
         stream.follow(heard)
         await heard.bytes(4)
-        assert await asked.hear_end(1.0) < 0.2
+        assert await asked.hear_end(5.0) < 2.0
         assert (heard.pieces, heard.ends) == ([b"part"], [])
 
 
