@@ -97,9 +97,10 @@ async def test_a_watcher_that_reads_nothing_is_dropped(
     await sleeper.connect()
     await sleeper.send(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await sleeper.until(b": following")
+    refused = happened("request_refused", code="cross_site", path="/" + "a" * 190)
     async with asyncio.timeout(PATIENCE):
         while guard.feed._watchers:
-            guard.report(happened("request_refused", code="cross_site", path="/" + "a" * 190))
+            guard.report(refused)
             await asyncio.sleep(0)
     sleeper.close()
 
