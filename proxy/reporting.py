@@ -1,20 +1,19 @@
 """Telling others what the guard does, and surviving its own mistakes."""
 
 import logging
-from typing import Protocol
+from typing import Protocol, Unpack
+
+from proxy.events.event import Event
+from proxy.events.guard import InternalError, Subject
 
 log = logging.getLogger(__name__)
 
 
 class Report(Protocol):
-    """Takes note of something that matters to the promises; never raises, never waits."""
+    """Takes note of what happens; never raises, never waits."""
 
-    def __call__(self, event: str, /, **fields: object) -> None:
-        """`event` is a snake_case name; the fields are JSON values without secrets or message text."""
-
-
-def unheard(_event: str, /, **_fields: object) -> None:
-    """A report that nobody takes note of."""
+    def __call__(self, event: Event, /) -> None:
+        """Something has happened."""
 
 
 class failing_open:  # noqa: N801 - it is used as a function
@@ -30,7 +29,12 @@ class failing_open:  # noqa: N801 - it is used as a function
     __slots__ = ("_about", "_passing", "_report", "_step")
 
     def __init__(
-        self, report: Report, step: str, *, passing: type[Exception] | tuple[type[Exception], ...] = (), **about: object
+        self,
+        report: Report,
+        step: str,
+        *,
+        passing: type[Exception] | tuple[type[Exception], ...] = (),
+        **about: Unpack[Subject],
     ) -> None:
         self._report = report
         self._step = step
@@ -44,5 +48,5 @@ class failing_open:  # noqa: N801 - it is used as a function
         if not isinstance(error, Exception) or isinstance(error, self._passing):
             return False
         log.error("the guard failed while it was %s; the request passes unguarded", self._step, exc_info=error)
-        self._report("internal_error", step=self._step, **self._about)
+        self._report(InternalError(self._step, self._about))
         return True

@@ -31,6 +31,7 @@ from proxy.config import (
     UserError,
 )
 from proxy.demo import Backend
+from proxy.events.event import Event
 from proxy.http.upstream.lanes import Lane
 from proxy.ops import log, systemd
 from tests.support.lab import FAST, PATIENCE, Browser, Lab
@@ -61,7 +62,7 @@ def in_front_of(backend: Backend, *, listen: ListenSettings = ANYWHERE, lanes: L
     return Settings(listen=listen, upstream=upstream, admin=SEEN_ANYWHERE)
 
 
-def nobody(_event: str, /, **_fields: object) -> None:
+def nobody(_event: Event, /) -> None:
     """Takes no note."""
 
 

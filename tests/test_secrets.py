@@ -73,7 +73,7 @@ async def talkative(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
             log=LogSettings(slow_after=0.001),
         )
         report = log.LogReport()
-        async with running(settings, report, notice=report) as proxy:
+        async with running(settings, report) as proxy:
             asyncio.get_running_loop().set_debug(True)
             yield Talkative(Browser(proxy.url, session), int(proxy.url.rpartition(":")[2]))
             asyncio.get_running_loop().set_debug(False)

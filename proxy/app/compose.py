@@ -33,7 +33,7 @@ from proxy.ownership.ownership import Ownership
 from proxy.relay.relay import RelayGuard
 from proxy.relay.relays import Relays
 from proxy.relay.steers import Steers
-from proxy.reporting import Report, unheard
+from proxy.reporting import Report
 from proxy.store.memory import MemoryStore
 from proxy.tasks import Tasks
 
@@ -71,15 +71,7 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def compose(  # noqa: PLR0913 - what it is put together from
-    settings: Settings,
-    upstream: Upstream,
-    tasks: Tasks,
-    receipts: Receipts,
-    *,
-    report: Report,
-    notice: Report = unheard,
-) -> Guard:
+def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Receipts, *, report: Report) -> Guard:
     """The guard, on the running loop.
 
     Args:
@@ -87,8 +79,7 @@ def compose(  # noqa: PLR0913 - what it is put together from
         upstream: The backend.
         tasks: Owns what goes on without a browser.
         receipts: Get one of every cancel that has settled.
-        report: Told what matters to the promises.
-        notice: Told what else operators want to know.
+        report: Told what happens.
     """
     clock = asyncio.get_running_loop().time
     live = Live(limits_of(settings))
@@ -117,12 +108,12 @@ def compose(  # noqa: PLR0913 - what it is put together from
     def settled(effect: Settled) -> None:
         receipt = Receipt.of(effect.stream_id, effect.cancel, effect.ending)
         receipts.add(receipt)
-        report("cancel_settled", **receipt.fields())
+        report(receipt.event())
 
     ownership.carry_out = Effects(relays, sending, stopping, settled).carry_out
     starts = StartGuard(backend, ownership, apart=apart, tasks=tasks, live=live, report=report)
     steers = Steers(report)
-    drain = Drain(backend, ownership, relays, starts, tasks, timeout=settings.drain.timeout, notice=notice)
+    drain = Drain(backend, ownership, relays, starts, tasks, timeout=settings.drain.timeout, report=report)
     handler = Handler(
         upstream,
         ownership,
@@ -137,6 +128,6 @@ def compose(  # noqa: PLR0913 - what it is put together from
     )
     authentication = Authentication(backend, tasks, clock)
     logins, pages = LoginGuard(backend, tasks, clock), Pages(backend, clock)
-    gate = Gate(handler, authentication, logins, pages, gate_rules(settings), notice=notice)
+    gate = Gate(handler, authentication, logins, pages, gate_rules(settings), report=report)
     reach = Reach(backend, health, tasks, clock)
     return Guard(gate, handler, live, store, ownership, relays, drain, reach)

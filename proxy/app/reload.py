@@ -11,6 +11,7 @@ from proxy.app.compose import limits_of
 from proxy.app.gate import gate_rules, listener_rules
 from proxy.app.running import Running, bounds_of
 from proxy.config import Settings, UserError, changed
+from proxy.events.process import Reloaded, ReloadRefused
 from proxy.ops import log, systemd
 from proxy.ops.trace import Trace
 from proxy.reporting import Report
@@ -61,17 +62,17 @@ class Reload:
         settings: Those of the start.
         proxy: Where they are in force.
         trace: Told of the limits, if there is one.
-        notice: Told `reloaded` (what changed, and what waits for a restart) or `reload_refused` (why).
+        report: Told what changed and what waits for a restart, or why nothing did.
     """
 
     def __init__(
-        self, load: Callable[[], Settings], settings: Settings, proxy: Running, trace: Trace | None, *, notice: Report
+        self, load: Callable[[], Settings], settings: Settings, proxy: Running, trace: Trace | None, *, report: Report
     ) -> None:
         self._load = load
         self._begun = self._now = settings
         self._proxy = proxy
         self._trace = trace
-        self._notice = notice
+        self._report = report
 
     def __call__(self) -> None:
         """Reads and applies, as somebody asked for it."""
@@ -90,7 +91,7 @@ class Reload:
             return self._load()
         except UserError as error:
             _log.error("the settings stay as they are: %s", error)
-            self._notice("reload_refused", why=str(error))
+            self._report(ReloadRefused(str(error)))
             return None
 
     def _apply(self, settings: Settings) -> None:
@@ -100,7 +101,7 @@ class Reload:
         self._now = settings
         if later:
             _log.warning("changed but not applied until a restart: %s", ", ".join(later))
-        self._notice("reloaded", changed=live, restart=later)
+        self._report(Reloaded(tuple(live), tuple(later)))
 
 
 async def watch(file: Path, changed: Callable[[], None]) -> None:

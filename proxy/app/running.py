@@ -16,7 +16,7 @@ from proxy.http.upstream.lanes import Lane, Lanes
 from proxy.http.upstream.origin import Origin
 from proxy.http.upstream.upstream import Upstream
 from proxy.ops.receipts import Receipts
-from proxy.reporting import Report, unheard
+from proxy.reporting import Report
 from proxy.tasks import Tasks
 
 _CLOSING = 2.0
@@ -51,7 +51,7 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, report: Report, *, notice: Report = unheard, sockets: Sequence[socket.socket] = ()
+    settings: Settings, report: Report, *, sockets: Sequence[socket.socket] = ()
 ) -> AsyncIterator[Running]:
     """The proxy, listening for as long as the context lasts.
 
@@ -60,8 +60,7 @@ async def running(
 
     Args:
         settings: Where, and how.
-        report: Told what the guard does: what the promises are checked by.
-        notice: Told of everything else: requests, and what becomes of the process.
+        report: Told what happens.
         sockets: To listen on in place of where the settings say.
 
     Raises:
@@ -71,8 +70,8 @@ async def running(
     with closing(_upstream(settings, lanes)) as upstream:
         async with Tasks() as tasks:
             receipts = Receipts()
-            guard = compose(settings, upstream, tasks, receipts, report=report, notice=notice)
-            observer = Observer(notice, slow_after=settings.log.slow_after)
+            guard = compose(settings, upstream, tasks, receipts, report=report)
+            observer = Observer(report, slow_after=settings.log.slow_after)
             server = Server(guard.gate, listener_rules(settings), observer=observer)
             async with _finishing(server, guard), _listening(settings, server, sockets) as (places, inherited):
                 yield Running(places, guard, receipts, lanes, upstream, server, observer, inherited)

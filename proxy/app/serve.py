@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from proxy.app import startup
 from proxy.app.admin import Observed, administered
 from proxy.app.exposure import warning_if_exposed
 from proxy.app.lifecycle import attended, drained, until_signalled
 from proxy.app.reload import Reload
 from proxy.app.running import running
-from proxy.app.startup import description, glance
 from proxy.config import Settings, UserError
 from proxy.demo import Backend as DemoBackend
 from proxy.demo import Pace
@@ -50,18 +50,17 @@ async def serve(
     _prepare(settings)
     sockets, admin_sockets = _inherited_sockets()
     announce = started or _in_silence
-    seen = await glance(settings)
+    seen = await startup.glance(settings)
 
     async def life(told_to_end: asyncio.Event) -> None:
         observed = Observed()
-        notice = fan_out(log.LogReport(), observed.report)
         async with (
-            _reporting(settings) as (report, trace),
-            running(settings, fan_out(report, observed.report), notice=notice, sockets=sockets) as proxy,
+            _reporting(settings, observed) as (report, trace),
+            running(settings, report, sockets=sockets) as proxy,
             administered(settings, proxy, observed, admin_sockets) as admin_url,
-            attended(proxy, Reload(load, settings, proxy, trace, notice=notice), file),
+            attended(proxy, Reload(load, settings, proxy, trace, report=report), file),
         ):
-            notice("started", **description(settings, proxy.addresses, seen), admin=admin_url)
+            report(startup.started(settings, proxy.addresses, seen, admin_url))
             announce(f"guarding {settings.upstream.url} on {proxy.addresses}")
             if admin_url is not None:
                 announce(f"health, metrics and a status page on {admin_url}/")
@@ -98,10 +97,9 @@ async def demo(release: str, settings: Settings, *, started: Announce | None = N
             upstream = settings.upstream.model_copy(update={"url": backend.url})
             guarded = settings.model_copy(update={"upstream": upstream})
             observed = Observed()
-            notice = fan_out(log.LogReport(), observed.report)
             async with (
-                _reporting(settings) as (report, _),
-                running(guarded, fan_out(report, observed.report), notice=notice) as proxy,
+                _reporting(settings, observed) as (report, _),
+                running(guarded, report) as proxy,
                 administered(guarded, proxy, observed) as admin_url,
             ):
                 backend.guarded = proxy.url
@@ -136,15 +134,15 @@ def _inherited_sockets() -> tuple[list[socket.socket], list[socket.socket]]:
 
 
 @asynccontextmanager
-async def _reporting(settings: Settings) -> AsyncIterator[tuple[Report, Trace | None]]:
-    """The log, and with it the trace if one is asked for; and that trace.
+async def _reporting(settings: Settings, observed: Observed) -> AsyncIterator[tuple[Report, Trace | None]]:
+    """Tells the log, the trace if one is asked for, and what operators look back on; and that trace.
 
     Raises:
         UserError: the trace cannot be written.
     """
     path = settings.trace.path
     if path is None:
-        yield log.LogReport(), None
+        yield fan_out(log.LogReport(), observed.report), None
         return
     try:
         trace = Trace(
@@ -157,4 +155,4 @@ async def _reporting(settings: Settings) -> AsyncIterator[tuple[Report, Trace | 
     except OSError as error:
         raise UserError(f"trace.path: {path} cannot be written ({error.strerror}); name another file") from error
     with trace:
-        yield fan_out(log.LogReport(), trace), trace
+        yield fan_out(log.LogReport(), trace, observed.report), trace

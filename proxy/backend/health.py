@@ -5,6 +5,7 @@ import math
 from collections.abc import Awaitable, Callable
 
 from proxy.backend.backend import Backend
+from proxy.events.guard import WorkersListed, WorkersUnknown
 from proxy.hermes.health import Runs, ServerStart, read_runs, read_server_start
 from proxy.hermes.releases import repeats_cancels
 from proxy.http.errors import ProxyError
@@ -116,16 +117,17 @@ class Health:
     def _told(self, runs: Runs | None, asked: float) -> Runs | None:
         took = round(self._clock() - asked, 6)
         if runs is None:
-            self._report("workers_unknown", took=took)
+            self._report(WorkersUnknown(took))
             return None
         unnamed = [run for run in runs.runs if run.stream_id is None]
         self._report(
-            "workers_listed",
-            streams=[run.stream_id for run in runs.runs if run.stream_id is not None],
-            unnamed=len(unnamed),
-            began=[run.began for run in unnamed],
-            cancelled=[run.is_cancelled for run in unnamed],
-            took=took,
+            WorkersListed(
+                streams=tuple(run.stream_id for run in runs.runs if run.stream_id is not None),
+                unnamed=len(unnamed),
+                began=tuple(run.began for run in unnamed),
+                cancelled=tuple(run.is_cancelled for run in unnamed),
+                took=took,
+            )
         )
         self.marks = self.marks or runs.marks_cancelled
         return runs

@@ -7,6 +7,7 @@ because Hermes does not answer, ends the request. Letting it through would give 
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from proxy.events.requests import RequestRefused
 from proxy.gate.authentication import Authentication
 from proxy.gate.login import LoginGuard
 from proxy.gate.pages import Pages
@@ -45,7 +46,7 @@ class Gate:
         logins: Answers logins.
         pages: Knows which pages Hermes takes requests from.
         rules: What to go by; assign others to ``rules`` at any time.
-        notice: Told what was refused.
+        report: Told what was refused.
     """
 
     def __init__(  # noqa: PLR0913 - what it is put together from
@@ -56,14 +57,14 @@ class Gate:
         pages: Pages,
         rules: GateRules,
         *,
-        notice: Report,
+        report: Report,
     ) -> None:
         self.rules = rules
         self.authentication = authentication
         self._handler = handler
         self._logins = logins
         self._pages = pages
-        self._notice = notice
+        self._report = report
 
     async def __call__(self, request: Request) -> Response:
         """The answer to `request`.
@@ -78,7 +79,7 @@ class Gate:
                 return reply(request, await self._logins.answer(request, allowed=self.rules.login_failures))
         except _REFUSALS as refusal:
             path = request.target.partition(b"?")[0].decode("latin-1")
-            self._notice("request_refused", code=refusal.code, path=path, client=request.client)
+            self._report(RequestRefused(refusal.code, path, request.client))
             raise
         response = await self._handler(request)
         self._learn_page(request, response.status)

@@ -8,6 +8,14 @@ from proxy.backend.backend import Backend
 from proxy.core.observations import StatusSeen
 from proxy.core.records import Ending
 from proxy.core.verdicts import CancelVerdict, Coalesce, Forward, Repeat, Stale
+from proxy.events.cancels import (
+    CancelAbandoned,
+    CancelAnswered,
+    CancelConfirmed,
+    CancelFailed,
+    CancelJudged,
+    CancelUnguarded,
+)
 from proxy.guard.evidence import Evidence
 from proxy.guard.label import Judged, fingerprint
 from proxy.guard.sending import Sending
@@ -64,32 +72,24 @@ class CancelGuard:
             asyncio.CancelledError: the browser left before it had one.
         """
         cancel_id = f"c-{secrets.token_hex(6)}"
-        about = {"stream": stream_id, "cancel": cancel_id}
         try:
-            with failing_open(self._report, "judging a cancel", passing=ProxyError, **about):
+            with failing_open(self._report, "judging a cancel", passing=ProxyError, stream=stream_id, cancel=cancel_id):
                 for _ in range(_MOST_CORRECTIONS):
                     if judged := await self._judge(head, stream_id, cancel_id):
                         return judged
-            self._report("cancel_unguarded", **about)
+            self._report(CancelUnguarded(stream_id, cancel_id))
             return Judged(await self._backend.ask(head))
         except ProxyError as error:
-            self._report("cancel_failed", code=error.code, **about)
+            self._report(CancelFailed(error.code, stream_id, cancel_id))
             raise
         except asyncio.CancelledError:
-            self._report("cancel_abandoned", **about)
+            self._report(CancelAbandoned(stream_id, cancel_id))
             raise
 
     async def _judge(self, head: RequestHead, stream_id: str, cancel_id: str) -> Judged | None:
         """The answer, or None if the record had to be corrected and the verdict with it."""
         verdict = await self._ownership.judge_cancel(stream_id, fingerprint(head.headers), cancel_id)
-        self._report(
-            "cancel_judged",
-            stream=stream_id,
-            cancel=cancel_id,
-            verdict=type(verdict).__name__.lower(),
-            first=getattr(verdict, "first", None),
-            shared=getattr(verdict, "shared", None),
-        )
+        self._report(_judged(verdict, stream_id, cancel_id))
         judged = await self._carry_out(verdict, head, stream_id, cancel_id)
         if judged is not None:
             self._report_answer(judged, stream_id, cancel_id)
@@ -110,14 +110,15 @@ class CancelGuard:
 
     def _report_answer(self, judged: Judged, stream_id: str, cancel_id: str) -> None:
         self._report(
-            "cancel_answered",
-            stream=stream_id,
-            cancel=cancel_id,
-            first=judged.cancel_id,
-            verdict=judged.verdict,
-            reason=judged.reason.value if judged.reason else None,
-            status=judged.answer.status,
-            cancelled=answers.read_cancel(judged.answer.status, judged.answer.body),
+            CancelAnswered(
+                stream_id,
+                cancel_id,
+                first=judged.cancel_id,
+                verdict=judged.verdict,
+                reason=judged.reason,
+                status=judged.answer.status,
+                cancelled=answers.read_cancel(judged.answer.status, judged.answer.body),
+            )
         )
 
     # -- a cancel that does not, or not first -----------------------------------------------------
@@ -158,7 +159,7 @@ class CancelGuard:
 
     async def _confirm(self, head: RequestHead, stream_id: str, cancel_id: str) -> Answer:
         answer = await self._backend.ask_status(stream_id, head.headers)
-        self._report("cancel_confirmed", stream=stream_id, cancel=cancel_id, status=answer.status)
+        self._report(CancelConfirmed(stream_id, cancel_id, answer.status))
         return answer
 
     async def _refuse(self, head: RequestHead, stream_id: str, stale: Stale, cancel_id: str) -> Judged | None:
@@ -187,6 +188,18 @@ class CancelGuard:
         caller = fingerprint(head.headers)
         verdict = await self._ownership.judge_cancel(stream_id, caller, cancel_id, unended=True)
         return await self._sending.send(head, stream_id, cancel_id) if isinstance(verdict, Forward) else None
+
+
+def _judged(verdict: CancelVerdict, stream_id: str, cancel_id: str) -> CancelJudged:
+    match verdict:
+        case Forward():
+            return CancelJudged(stream_id, cancel_id, "forward")
+        case Coalesce(first=first):
+            return CancelJudged(stream_id, cancel_id, "coalesce", first)
+        case Repeat(first=first, shared=shared):
+            return CancelJudged(stream_id, cancel_id, "repeat", first, shared)
+        case Stale():
+            return CancelJudged(stream_id, cancel_id, "stale")
 
 
 def shared_answer(judged: Judged, verdict: str) -> Judged:

@@ -1,12 +1,18 @@
 """Changes of a session's messages: not before the worker that would undo them is gone (F17)."""
 
 from contextlib import AsyncExitStack
-from functools import partial
 from itertools import count
 
 from proxy.core.verdicts import judge_change
+from proxy.events.starts import (
+    ChangeAnswered,
+    ChangeForwarded,
+    ChangePassedLarge,
+    ChangeReceived,
+    ChangeUnordered,
+)
 from proxy.guard.handover import Handover
-from proxy.guard.holding import hold
+from proxy.guard.holding import hold, waiting_change
 from proxy.guard.label import Judged
 from proxy.guard.order import Order
 from proxy.guard.spool import Whole, body_of, session_of
@@ -65,22 +71,22 @@ class ChangeGuard:
 
     async def answer_large(self, request: Request, body: Body) -> Response:
         """Answers a change whose body there is no room for: it goes on at once (P7)."""
-        self._report("change_passed_large")
+        self._report(ChangePassedLarge())
         return await forward(request, self._upstream, Lane.CALLS, body=body)
 
     async def _carry_out(
         self, head: RequestHead, body: Whole, change: Change, session_id: str, handover: Handover[_Answered]
     ) -> None:
-        report: Report = partial(self._report, change=f"m-{next(self._numbers)}", session=session_id)
-        report("change_received", call=change.path)
+        change_id = f"m-{next(self._numbers)}"
+        self._report(ChangeReceived(change_id, session_id, change.path))
         with handover.giving():
             async with AsyncExitStack() as answer:
-                stream, held = await self._ask(head, body, session_id, answer, report)
-                report("change_answered", status=stream.status, held=held)
+                stream, held = await self._ask(head, body, session_id, change_id, answer)
+                self._report(ChangeAnswered(change_id, session_id, stream.status, held))
                 await handover.give((stream, held))
 
     async def _ask(
-        self, head: RequestHead, body: Whole, session_id: str, answer: AsyncExitStack, report: Report
+        self, head: RequestHead, body: Whole, session_id: str, change_id: str, answer: AsyncExitStack
     ) -> _Answered:
         """Asks once it is this change's turn and no worker is left to undo it.
 
@@ -91,11 +97,11 @@ class ChangeGuard:
         deadline = began + self._live.now.settle_timeout
         async with AsyncExitStack() as turn:
             if not await turn.enter_async_context(self._order.turns.turn(session_id, deadline)):
-                report("change_unordered")
-            held = await hold(
-                self._ownership, session_id, judge_change, what="change", deadline=deadline, report=report
-            )
-            report("change_forwarded", held=held, waited=round(self._ownership.clock() - began, 4))
+                self._report(ChangeUnordered(change_id, session_id))
+            waiting = waiting_change(change_id, session_id)
+            held = await hold(self._ownership, waiting, judge_change, deadline=deadline, report=self._report)
+            waited = round(self._ownership.clock() - began, 4)
+            self._report(ChangeForwarded(change_id, session_id, held, waited))
             if not held:
                 await turn.aclose()
             asking = self._upstream.request(head, Lane.CALLS, body=body_of(body))

@@ -5,6 +5,7 @@ from typing import Literal
 
 from proxy.backend.backend import Backend
 from proxy.core.records import StreamRecord, StreamState
+from proxy.events.process import DrainBegan, DrainResumed, DrainSettled, DrainTimedOut
 from proxy.guard.start import StartGuard
 from proxy.hermes.health import Runs, read_runs
 from proxy.http.errors import BackendUnreachableError, ProxyError
@@ -42,7 +43,7 @@ class Drain:
         starts: Closed while draining.
         tasks: Owns the asking.
         timeout: Longest that the end of the proxy waits, in seconds.
-        notice: Told `drain_began`, `drain_settled`, `drain_resumed` and `drain_timed_out`.
+        report: Told what becomes of it, and of internal errors.
 
     Attributes:
         timeout: As above; a change holds for an end that is asked for later.
@@ -57,7 +58,7 @@ class Drain:
         tasks: Tasks,
         *,
         timeout: float,
-        notice: Report,
+        report: Report,
     ) -> None:
         self.timeout = timeout
         self._backend = backend
@@ -65,7 +66,7 @@ class Drain:
         self._relays = relays
         self._starts = starts
         self._tasks = tasks
-        self._notice = notice
+        self._report = report
         self._settled = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         self._is_final = False
@@ -82,7 +83,7 @@ class Drain:
         if self._following is not None:
             return
         self._starts.is_closed = True
-        self._notice("drain_began", relays=self._relays.total, starts=self._starts.under_way)
+        self._report(DrainBegan(self._relays.total, self._starts.under_way))
         self._following = self._tasks.spawn(self._follow(), "draining")
 
     def resume(self) -> bool:
@@ -94,7 +95,7 @@ class Drain:
             self._following = None
             self._starts.is_closed = False
             self._settled.clear()
-            self._notice("drain_resumed")
+            self._report(DrainResumed())
         return True
 
     async def settled(self) -> None:
@@ -114,16 +115,16 @@ class Drain:
                 while not await self._is_quiet():  # noqa: ASYNC110 - of many things, each in its own place
                     await asyncio.sleep(_LOOK_AGAIN)
         except TimeoutError:
-            self._notice("drain_timed_out", relays=self._relays.total, starts=self._starts.under_way)
+            self._report(DrainTimedOut(self._relays.total, self._starts.under_way))
 
     async def _follow(self) -> None:
         while True:
-            with failing_open(self._notice, "draining"):
+            with failing_open(self._report, "draining"):
                 if not await self._is_quiet() or await self._runs_a_turn():
                     self._settled.clear()
                 elif not self._settled.is_set():
                     self._settled.set()
-                    self._notice("drain_settled")
+                    self._report(DrainSettled())
             await asyncio.sleep(INTERVAL)
 
     async def _is_quiet(self) -> bool:

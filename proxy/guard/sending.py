@@ -14,6 +14,7 @@ from proxy.core.observations import (
     StreamEnded,
 )
 from proxy.core.records import Ending, StreamRecord
+from proxy.events.cancels import CancelForwarded, CancelSaid
 from proxy.guard.evidence import Evidence
 from proxy.guard.label import Judged
 from proxy.guard.listening import Listening, Ready
@@ -98,10 +99,10 @@ class Sending:
         Raises:
             ProxyError: it gave none.
         """
-        self._report("cancel_forwarded", stream=stream_id, cancel=cancel_id)
+        self._report(CancelForwarded(stream_id, cancel_id))
         answer = await self._backend.ask(head)
         said = answers.read_cancel(answer.status, answer.body)
-        self._report("cancel_said", stream=stream_id, cancel=cancel_id, status=answer.status, cancelled=said)
+        self._report(CancelSaid(stream_id, cancel_id, answer.status, said))
         return answer, said
 
     async def send(self, head: RequestHead, stream_id: str, cancel_id: str) -> Judged | None:

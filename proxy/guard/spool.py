@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import IO
 
+from proxy.events.starts import BodyNotKept
 from proxy.hermes.contract import session_of_start
 from proxy.hermes.scanning import FieldScanner
 from proxy.http.message import Body, resumed
@@ -111,7 +112,7 @@ class Spool:
 
     Args:
         live: Says up to which size they are held in memory.
-        report: Told `body_not_kept`, and of internal errors.
+        report: Told of bodies that could not be kept, and of internal errors.
     """
 
     def __init__(self, live: Live, report: Report) -> None:
@@ -140,7 +141,7 @@ class Spool:
         try:
             whole = await spooled.fill(held)
             if whole is not spooled:
-                self._report("body_not_kept", why="disk", length=length)
+                self._report(BodyNotKept("disk", length))
             yield whole
         finally:
             spooled.close()
@@ -154,14 +155,13 @@ class Spool:
         """The body's size if there is room for it on disk, which it has then taken."""
         length = body.length
         if length is None or length > MOST_OF_ONE:
-            why = "length"
+            self._report(BodyNotKept("length", length))
         elif self._count >= MOST_AT_ONCE or self._bytes + length > MOST_OF_ALL:
-            why = "room"
+            self._report(BodyNotKept("room", length))
         else:
             self._bytes += length
             self._count += 1
             return length
-        self._report("body_not_kept", why=why, length=length)
         return None
 
 

@@ -3,13 +3,20 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import count
 
 from proxy.backend.backend import Backend
 from proxy.core.observations import StartConflicted, TurnStarted
 from proxy.core.verdicts import ConflictVerdict, judge_conflict, judge_start
-from proxy.guard.holding import hold
+from proxy.events.starts import (
+    StartAnswered,
+    StartConflictSpurious,
+    StartForwarded,
+    StartPassedLarge,
+    StartReceived,
+    StartUnordered,
+)
+from proxy.guard.holding import hold, waiting_start
 from proxy.guard.label import Judged
 from proxy.guard.order import Order
 from proxy.guard.spool import Whole, body_of, session_of
@@ -102,7 +109,7 @@ class StartGuard:
 
     async def answer_large(self, head: RequestHead, body: Body) -> Judged:
         """The answer to a start whose body there is no room for: it goes on at once (P7)."""
-        self._report("start_passed_large")
+        self._report(StartPassedLarge())
         asked = self._ownership.clock()
         answer = await self._backend.ask(head, body)
         await self._learn(answer, None, asked, takes_turn=True)
@@ -117,35 +124,34 @@ class StartGuard:
             answer = await self._backend.ask(head, body_of(body))
             await self._learn(answer, session_id, asked, takes_turn=takes_turn)
             return Judged(answer, "forwarded")
-        report: Report = partial(self._report, start=f"s-{next(self._numbers)}", session=session_id)
-        report("start_received")
+        start_id = f"s-{next(self._numbers)}"
+        self._report(StartReceived(start_id, session_id))
         deadline = self._ownership.clock() + self._live.now.settle_timeout
         async with self.order.turns.turn(session_id, deadline) as in_order:
             if not in_order:
-                report("start_unordered")
-            return await self._forward(head, body, session_id, deadline, report)
+                self._report(StartUnordered(start_id, session_id))
+            return await self._forward(head, body, session_id, start_id, deadline)
 
-    async def _forward(
-        self, head: RequestHead, body: Whole, session_id: str, deadline: float, report: Report
-    ) -> Judged:
+    async def _forward(self, head: RequestHead, body: Whole, session_id: str, start_id: str, deadline: float) -> Judged:
         """Asks until it is accepted, or refused for a turn that is not over: a spurious 409 is tried again (F2).
 
         Every try is held like the first: a cancel may have been accepted since.
         """
         pause, tries, held, began = _FIRST_PAUSE, 1, False, self._ownership.clock()
         while True:
-            held |= await hold(self._ownership, session_id, judge_start, deadline=deadline, report=report)
-            report("start_forwarded", held=held)
+            waiting = waiting_start(start_id, session_id)
+            held |= await hold(self._ownership, waiting, judge_start, deadline=deadline, report=self._report)
+            self._report(StartForwarded(start_id, session_id, held))
             forwarded = self._ownership.clock()
             answer = await self._ask(head, body, session_id)
             if self._ownership.clock() + pause >= deadline or not await self._is_spurious(answer, session_id):
                 break
-            report("start_conflict_spurious", tries=tries)
+            self._report(StartConflictSpurious(start_id, session_id, tries))
             await asyncio.sleep(pause)
             pause, tries, held = min(2 * pause, _LONGEST_PAUSE), tries + 1, True
         await self._learn(answer, session_id, forwarded, takes_turn=True)
         waited = round(forwarded - began, 4)
-        report("start_answered", status=answer.status, tries=tries, held=held, waited=waited)
+        self._report(StartAnswered(start_id, session_id, answer.status, tries, held, waited))
         return Judged(answer, "held" if held else "forwarded")
 
     async def _ask(self, head: RequestHead, body: Whole, session_id: str) -> Answer:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from proxy.backend.backend import Backend
 from proxy.core.records import Ending, StreamRecord
 from proxy.core.verdicts import judge_steer
+from proxy.events.steers import SteerPassedLarge, SteerRefused, SteerUnremembered
 from proxy.guard.label import Judged
 from proxy.hermes import answers
 from proxy.hermes.contract import Steering, read_steering, steer_without_text
@@ -60,7 +61,7 @@ class SteerGuard:
         Raises:
             ProxyError: the backend gave none.
         """
-        self._report("steer_passed_large")
+        self._report(SteerPassedLarge())
         return Judged(await self._backend.ask(head, body))
 
     async def _carry_out(self, head: RequestHead, body: bytes) -> Judged:
@@ -90,7 +91,7 @@ class SteerGuard:
         return self._refused(replace(confirmed, status=_OK, reason=b"OK"), said, reason)
 
     def _refused(self, answer: Answer, said: Steering, reason: Ending) -> Judged:
-        self._report("steer_refused", session=said.session_id, length=len(said.text), reason=reason.value)
+        self._report(SteerRefused(said.session_id, len(said.text), reason))
         return Judged(answer.with_body(answers.refused_steer()), "stale", reason)
 
     async def _learn(self, answer: Answer, asked: _Asked | None) -> Judged:
@@ -99,7 +100,7 @@ class SteerGuard:
             return Judged(answer)
         stream_id = accepted.stream_id or (asked.stream.stream_id if asked.stream else None)
         if stream_id is None:
-            self._report("steer_unremembered", stream=None, length=len(asked.said.text))
+            self._report(SteerUnremembered(None, len(asked.said.text)))
             return Judged(answer)
         if reason := judge_steer(await self._ownership.stream(stream_id)):
             return self._refused(answer, asked.said, reason)

@@ -10,6 +10,7 @@ from proxy.backend.health import Health
 from proxy.core.effects import PursueStop
 from proxy.core.observations import CancelRepeated, RelaysEnded, SlotSeen, StopTimedOut
 from proxy.core.records import Cancel, Slot, SlotFreedBy, StreamRecord
+from proxy.events import cancels
 from proxy.guard.listening import Ready
 from proxy.guard.turns import Turns
 from proxy.guard.unwinding import Unwinding
@@ -192,7 +193,7 @@ class Stopping:
             asked = self._ownership.clock()
             cancelled = await self._ask(head)
         took = round(self._ownership.clock() - asked, 6)
-        self._report("cancel_repeated", stream=stream_id, cancelled=cancelled, took=took)
+        self._report(cancels.CancelRepeated(stream_id, cancelled, took))
         await self.said(stream_id, cancelled=cancelled)
         return cancelled
 

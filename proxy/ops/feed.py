@@ -5,7 +5,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Final
 
+from proxy.events.event import Event
+from proxy.events.guard import Observed, WorkersListed, WorkersUnknown
+from proxy.events.relays import RelayWrote
 from proxy.ops.ids import with_short_ids
 
 WATCHERS = 16
@@ -17,7 +21,7 @@ BACKLOG = 256
 _LONGEST = 200
 """Characters of a text that are told; a path may be longer."""
 
-_UNTOLD = frozenset({"observed", "relay_wrote", "workers_listed", "workers_unknown"})
+_UNTOLD: Final[frozenset[type[Event]]] = frozenset({Observed, RelayWrote, WorkersListed, WorkersUnknown})
 """Reports that come many times a second, and that nobody could follow."""
 
 
@@ -87,12 +91,12 @@ class Feed:
         self._wall = wall
         self._watchers: set[Watcher] = set()
 
-    def __call__(self, event: str, /, **fields: object) -> None:
+    def __call__(self, event: Event, /) -> None:
         """See `proxy.reporting.Report`."""
-        if not self._watchers or event in _UNTOLD:
+        if not self._watchers or type(event) in _UNTOLD:
             return
-        clipped = {name: _clip(value) for name, value in with_short_ids(fields).items()}
-        happening = Happening(self._wall(), event, clipped)
+        clipped = {name: _clip(value) for name, value in with_short_ids(event.fields()).items()}
+        happening = Happening(self._wall(), event.name, clipped)
         for watcher in self._watchers:
             watcher.put(happening)
 

@@ -4,6 +4,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from proxy.events.cancels import CancelSettled
+from proxy.events.event import Event
+from proxy.events.relays import RelayWrote
+
 SPAN = 600.0
 """Seconds that are remembered."""
 
@@ -40,14 +44,14 @@ class History:
         self._step = self._now()
         self._outcomes: deque[Outcome] = deque(maxlen=_MOST_CANCELS)
 
-    def __call__(self, event: str, /, **fields: object) -> None:
+    def __call__(self, event: Event, /) -> None:
         """See `proxy.reporting.Report`."""
-        if event == "relay_wrote" and isinstance(count := fields.get("count"), int):
-            self._advance()
-            self._counts[-1] += count
-        elif event == "cancel_settled":
-            took = fields.get("took")
-            self._outcomes.append(Outcome(self._clock(), took if isinstance(took, float) else None))
+        match event:
+            case RelayWrote(count=count):
+                self._advance()
+                self._counts[-1] += count
+            case CancelSettled(took=took):
+                self._outcomes.append(Outcome(self._clock(), took))
 
     def events(self) -> tuple[int, ...]:
         """Events relayed in each step, oldest first; the last one is not over yet."""

@@ -3,13 +3,20 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, Final, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor
 
+from proxy.events.cancels import CancelConfirmed, CancelJudged, CancelRepeated, CancelSaid
+from proxy.events.event import Event
+from proxy.events.guard import InternalError, Observed, WorkersListed, WorkersUnknown
+from proxy.events.process import ReloadRefused
+from proxy.events.relays import BrowserLeft, RelayEnded, RelayOpened, RelayWrote, UpstreamClosed
+from proxy.events.requests import RequestEnded, RequestSlow
+from proxy.events.starts import StartAnswered, StartForwarded, StartReceived
 from proxy.ops.ids import with_short_ids
 from proxy.ops.request_lines import BatchHandler
 
@@ -73,30 +80,32 @@ _JSON: Final = (
     structlog.processors.JSONRenderer(),
 )
 
-_QUIET = frozenset(
+_QUIET: Final[frozenset[type[Event]]] = frozenset(
     {
-        "browser_left",
-        "cancel_confirmed",
-        "cancel_judged",
-        "cancel_repeated",
-        "cancel_said",
-        "internal_error",  # logged with its traceback where it happened
-        "observed",
-        "relay_wrote",
-        "reload_refused",  # logged as an error where it happened
-        "start_received",
-        "upstream_closed",
-        "workers_listed",
-        "workers_unknown",
+        BrowserLeft,
+        CancelConfirmed,
+        CancelJudged,
+        CancelRepeated,
+        CancelSaid,
+        InternalError,  # logged with its traceback where it happened
+        Observed,
+        RelayWrote,
+        ReloadRefused,  # logged as an error where it happened
+        StartReceived,
+        UpstreamClosed,
+        WorkersListed,
+        WorkersUnknown,
     }
 )
 """Reports that are the trace's business; the log tells what became of them."""
 
 
-_LEVELS: Final = {**dict.fromkeys(_QUIET, logging.DEBUG), "request_slow": logging.WARNING}
+_LEVELS: Final[Mapping[type[Event], int]] = {**dict.fromkeys(_QUIET, logging.DEBUG), RequestSlow: logging.WARNING}
 
 
-_FREQUENT: Final = frozenset({"relay_ended", "relay_opened", "request_ended", "start_answered", "start_forwarded"})
+_FREQUENT: Final[frozenset[type[Event]]] = frozenset(
+    {RelayEnded, RelayOpened, RequestEnded, StartAnswered, StartForwarded}
+)
 """Reports at the level "info" that come with every request, stream or turn: they must be cheap."""
 
 
@@ -113,9 +122,12 @@ class LogReport:
         self._log = logging.getLogger("proxy")
         self._batches = _batch_handler()
 
-    def __call__(self, event: str, /, **fields: object) -> None:
+    def __call__(self, event: Event, /) -> None:
         """See `proxy.reporting.Report`."""
-        if event not in _FREQUENT or self._batches is None:
-            self._log.log(_LEVELS.get(event, logging.INFO), event, extra=fields)
+        kind = type(event)
+        if kind not in _FREQUENT or self._batches is None:
+            level = _LEVELS.get(kind, logging.INFO)
+            if self._log.isEnabledFor(level):
+                self._log.log(level, kind.name, extra=event.fields())
         elif self._log.isEnabledFor(logging.INFO):
-            self._batches.add(event, fields)
+            self._batches.add(event)

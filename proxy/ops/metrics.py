@@ -5,17 +5,32 @@ choose. A name ends in its unit, as https://prometheus.io/docs/practices/naming/
 """
 
 from collections import Counter as Tally
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from proxy.ops.request_metrics import Fields, RequestMetrics, seconds
+from proxy.core.records import Ending
+from proxy.events.cancels import (
+    CancelAbandoned,
+    CancelAnswered,
+    CancelFailed,
+    CancelRepeated,
+    CancelSettled,
+    CancelUnguarded,
+)
+from proxy.events.event import Event
+from proxy.events.guard import InternalError
+from proxy.events.process import OperatorDropped
+from proxy.events.relays import RelayEnded, RelayOpened, RelayWrote, UpstreamClosed
+from proxy.events.requests import RequestEnded, RequestRefused
+from proxy.events.starts import StartAnswered, StartConflictSpurious, StartForwarded, StartHeld, StartHoldExpired
+from proxy.ops.request_metrics import RequestMetrics
 
 _SETTLING = (0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
-_OVERDUE = {"superseded": "superseded", "cancelled": "cancelled"}
+_OVERDUE = {Ending.SUPERSEDED: "superseded", Ending.CANCELLED: "cancelled"}
 """What is said of a stream that was closed without its terminal event, by the ending it was given; else it lingered."""
 
 
@@ -53,40 +68,29 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self._registry = CollectorRegistry()
-        self._waiting: set[object] = set()
+        self._waiting: set[str] = set()
         self._make_counters()
         self._make_histograms()
         self._make_gauges()
         self._requests = RequestMetrics(self._registry)
         Info("stream_guard_build", "The proxy's version.", registry=self._registry).info({"version": version})
         ProcessCollector(registry=self._registry)
-        self._takers: dict[str, Callable[[Fields], None]] = {
-            "cancel_answered": self._cancel_answered,
-            "cancel_failed": lambda _: self._cancels.labels("failed", "none").inc(),
-            "cancel_abandoned": lambda _: self._cancels.labels("abandoned", "none").inc(),
-            "cancel_unguarded": lambda _: self._cancels.labels("unguarded", "none").inc(),
-            "cancel_repeated": self._cancel_repeated,
-            "cancel_settled": self._cancel_settled,
-            "start_held": lambda fields: self._waiting.add(fields.get("start")),
-            "start_conflict_spurious": self._conflict_spurious,
-            "start_forwarded": lambda fields: self._waiting.discard(fields.get("start")),
-            "start_hold_expired": lambda _: self._holds_expired.inc(),
-            "start_answered": self._start_answered,
-            "relay_opened": lambda _: self._relays.inc(),
-            "relay_wrote": self._relay_wrote,
-            "upstream_closed": self._upstream_closed,
-            "relay_ended": lambda _: self._relays.dec(),
-            "request_refused": lambda fields: self._refusals.labels(str(fields.get("code"))).inc(),
-            "request_ended": self._requests.take,
-            "operator_dropped": lambda fields: self._dropped.labels(str(fields.get("why"))).inc(),
-            "internal_error": lambda _: self._internal_errors.inc(),
-        }
 
-    def __call__(self, event: str, /, **fields: object) -> None:
+    def __call__(self, event: Event, /) -> None:
         """See `proxy.reporting.Report`."""
-        take = self._takers.get(event)
-        if take is not None:
-            take(fields)
+        match event:
+            case RequestEnded():
+                self._requests.take(event)
+            case RequestRefused(code=code):
+                self._refusals.labels(code).inc()
+            case InternalError():
+                self._internal_errors.inc()
+            case OperatorDropped(why=why):
+                self._dropped.labels(why).inc()
+            case _:
+                self._take_relay(event)
+                self._take_start(event)
+                self._take_cancel(event)
 
     def exposition(self, levels: Levels, accept: str) -> tuple[bytes, str]:
         """All of it in the text format that a scraper's `Accept` asks for, and its content type."""
@@ -157,47 +161,65 @@ class Metrics:
 
     # -- what was reported ------------------------------------------------------------------------
 
-    def _cancel_answered(self, fields: Fields) -> None:
-        verdict, reason = fields.get("verdict"), fields.get("reason")
-        self._cancels.labels(verdict or "passed", reason or "none").inc()
+    def _take_relay(self, event: Event) -> None:
+        match event:
+            case RelayWrote(count=count):
+                self._events.inc(count)
+            case RelayOpened():
+                self._relays.inc()
+            case RelayEnded():
+                self._relays.dec()
+            case UpstreamClosed():
+                self._upstream_closed(event)
 
-    def _cancel_repeated(self, fields: Fields) -> None:
-        cancelled = fields.get("cancelled")
-        self._repeats.labels("none" if cancelled is None else str(cancelled).lower()).inc()
+    def _take_start(self, event: Event) -> None:
+        match event:
+            case StartHeld(start=start):
+                self._waiting.add(start)
+            case StartForwarded(start=start):
+                self._waiting.discard(start)
+            case StartHoldExpired():
+                self._holds_expired.inc()
+            case StartConflictSpurious(start=start):
+                self._conflicts_retried.inc()
+                self._waiting.add(start)
+            case StartAnswered(held=held, waited=waited):
+                self._starts.labels("held" if held else "forwarded").inc()
+                if held:
+                    self._hold.observe(waited)
 
-    def _cancel_settled(self, fields: Fields) -> None:
-        took, missing, gone = seconds(fields, "took"), fields.get("missing"), seconds(fields, "slot_free")
-        if gone is not None:
-            self._gone.observe(gone)
-        if took is not None:
-            self._settle.observe(took)
-        elif isinstance(missing, list):
-            self._unsettled.labels(missing[0]).inc()
+    def _take_cancel(self, event: Event) -> None:
+        match event:
+            case CancelAnswered(verdict=verdict, reason=reason):
+                self._cancels.labels(verdict or "passed", reason.value if reason else "none").inc()
+            case CancelFailed():
+                self._cancels.labels("failed", "none").inc()
+            case CancelAbandoned():
+                self._cancels.labels("abandoned", "none").inc()
+            case CancelUnguarded():
+                self._cancels.labels("unguarded", "none").inc()
+            case CancelRepeated(cancelled=cancelled):
+                self._repeats.labels("none" if cancelled is None else str(cancelled).lower()).inc()
+            case CancelSettled():
+                self._cancel_settled(event)
 
-    def _conflict_spurious(self, fields: Fields) -> None:
-        self._conflicts_retried.inc()
-        self._waiting.add(fields.get("start"))
+    def _cancel_settled(self, event: CancelSettled) -> None:
+        if event.slot_free is not None:
+            self._gone.observe(event.slot_free)
+        if event.took is not None:
+            self._settle.observe(event.took)
+        elif event.missing:
+            self._unsettled.labels(event.missing[0]).inc()
 
-    def _start_answered(self, fields: Fields) -> None:
-        held, waited = fields.get("held"), seconds(fields, "waited")
-        self._starts.labels("held" if held else "forwarded").inc()
-        if held and waited is not None:
-            self._hold.observe(waited)
-
-    def _relay_wrote(self, fields: Fields) -> None:
-        count = fields.get("count")
-        if isinstance(count, int):
-            self._events.inc(count)
-
-    def _upstream_closed(self, fields: Fields) -> None:
-        match fields:
-            case {"overdue": str(ending)}:
+    def _upstream_closed(self, event: UpstreamClosed) -> None:
+        match event:
+            case UpstreamClosed(overdue=Ending() as ending):
                 self._orphans.labels(_OVERDUE.get(ending, "lingered")).inc()
-            case {"why": None}:
+            case UpstreamClosed(why=None):
                 self._orphans.labels("browser_left").inc()
-            case {"why": "silence"}:
+            case UpstreamClosed(why="silence"):
                 self._orphans.labels("idle").inc()
-            case {"why": "the proxy ends"}:
+            case UpstreamClosed(why="the proxy ends"):
                 self._orphans.labels("drained").inc()
 
 

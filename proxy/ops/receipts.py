@@ -4,6 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from proxy.core.records import Cancel, Ending, Slot, SlotFreedBy
+from proxy.events.cancels import CancelSettled
 
 KEPT = 1000
 """Receipts kept; the oldest go first (P7: every buffer has a size)."""
@@ -32,7 +33,7 @@ class Receipt:
     cancel_id: str
     stream_id: str
     requested_at: float
-    ending: str | None
+    ending: Ending | None
     backend_acked: float | None
     terminal_seen: float | None
     answered: float | None
@@ -53,7 +54,7 @@ class Receipt:
             cancel_id=cancel.cancel_id,
             stream_id=stream_id,
             requested_at=cancel.sent_at,
-            ending=ending.value if ending else None,
+            ending=ending,
             backend_acked=after(cancel.acked_at),
             terminal_seen=after(cancel.terminal_at),
             answered=after(cancel.answered_at),
@@ -80,14 +81,26 @@ class Receipt:
         """Seconds until it had settled; None if it has not."""
         return None if self.missing else max(self.steps.values())
 
+    def event(self) -> CancelSettled:
+        """For a report."""
+        return CancelSettled(
+            cancel=self.cancel_id,
+            stream=self.stream_id,
+            ending=self.ending,
+            backend_acked=self.backend_acked,
+            terminal_seen=self.terminal_seen,
+            answered=self.answered,
+            slot_free=self.slot_free,
+            slot=None if self.slot is Slot.FREE else self.slot,
+            slot_freed_by=self.slot_freed_by,
+            took=self.took,
+            repeats=self.repeats,
+            missing=self.missing,
+        )
+
     def fields(self) -> dict[str, object]:
-        """For a report: JSON values, with what is not known left out."""
-        freed_by = self.slot_freed_by.value if self.slot_freed_by else None
-        slot = self.slot.value if self.slot is not Slot.FREE else None
-        known = {"slot": slot, "slot_freed_by": freed_by, "took": self.took}
-        about = {"cancel": self.cancel_id, "stream": self.stream_id, "ending": self.ending}
-        told = {name: value for name, value in known.items() if value is not None}
-        return {**about, **self.steps, **told, "repeats": self.repeats, "missing": list(self.missing)}
+        """As JSON values, with what is not known left out."""
+        return self.event().fields()
 
 
 class Receipts:

@@ -9,11 +9,12 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from proxy.events.event import Event
 from proxy.ops.ids import with_short_ids
 
 BATCH: Final = 64
@@ -25,16 +26,15 @@ HELD_FOR: Final = 0.1
 _encode: Final = json.JSONEncoder(default=repr).encode
 
 
-def as_json(seconds: float, event: str, fields: Mapping[str, object]) -> str:
+def as_json(seconds: float, event: Event) -> str:
     """The line that structlog would render for the same report at the level "info".
 
     Args:
         seconds: When it was reported, since the epoch.
-        event: Its name.
-        fields: Its fields; session and stream ids are shortened here.
+        event: What; session and stream ids are shortened here.
     """
     timestamp = datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
-    return _encode({"timestamp": timestamp, "level": "info", "event": event, **with_short_ids(fields)})
+    return _encode({"timestamp": timestamp, "level": "info", "event": event.name, **with_short_ids(event.fields())})
 
 
 class BatchHandler(logging.StreamHandler[TextIO]):
@@ -46,7 +46,7 @@ class BatchHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._held: deque[tuple[float, str, Mapping[str, object]]] = deque()
+        self._held: deque[tuple[float, Event]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -62,9 +62,9 @@ class BatchHandler(logging.StreamHandler[TextIO]):
                 self._timer.cancel()
             self._on_time()
 
-    def add(self, event: str, fields: Mapping[str, object]) -> None:
-        """Takes a report, whose fields do not change any more. Never raises."""
-        self._held.append((time.time(), event, fields))
+    def add(self, event: Event) -> None:
+        """Takes a report. Never raises."""
+        self._held.append((time.time(), event))
         if self._loop is None or len(self._held) >= BATCH:
             self.flush()
         elif self._timer is None:

@@ -1,12 +1,12 @@
 """Metrics of requests: how many there were, and how long they took."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-Fields = Mapping[str, object]
+from proxy.events.requests import RequestEnded
 
 _ADDED: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _TOOK: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -40,37 +40,29 @@ class RequestMetrics:
             made = Histogram(f"stream_guard_{name}", text, ("call",), buckets=buckets, registry=registry)
             return lru_cache(_SERIES)(made.labels)
 
-        self._ended: list[Fields] = []
+        self._ended: list[RequestEnded] = []
         self._requests = counter("requests", "Requests ended.", "call", "status", "ended_by")
         self._failures = counter("requests_failed", "Requests refused or broken off, by the error's code.", "error")
         self._took = histogram("request_seconds", "From a request to its end; no streams.", _TOOK)
         self._added = histogram("added_latency_seconds", "The same, less the wait for the backend.", _ADDED)
 
-    def take(self, fields: Fields) -> None:
+    def take(self, event: RequestEnded) -> None:
         """A request has ended."""
-        self._ended.append(fields)
+        self._ended.append(event)
         if len(self._ended) >= _BATCH:
             self.count()
 
     def count(self) -> None:
         """Counts what was taken so far."""
         ended, self._ended = self._ended, []
-        for fields in ended:
-            self._count(fields)
+        for event in ended:
+            self._count(event)
 
-    def _count(self, fields: Fields) -> None:
-        call, status = fields.get("call"), fields.get("status")
-        self._requests(call, f"{str(status)[:1]}xx", fields.get("ended_by")).inc()
-        if isinstance(error := fields.get("error"), str):
-            self._failures(error).inc()
-        took, backend = seconds(fields, "seconds"), seconds(fields, "backend")
-        if took is None or call in _STREAMS or status == _SWITCHING:
+    def _count(self, event: RequestEnded) -> None:
+        self._requests(event.call, f"{str(event.status)[:1]}xx", event.ended_by).inc()
+        if event.error is not None:
+            self._failures(event.error).inc()
+        if event.call in _STREAMS or event.status == _SWITCHING:
             return
-        self._took(call).observe(took)
-        self._added(call).observe(max(0.0, took - (backend or 0.0)))
-
-
-def seconds(fields: Fields, name: str) -> float | None:
-    """The number in that field; None if there is none."""
-    value = fields.get(name)
-    return value if isinstance(value, float | int) else None
+        self._took(event.call).observe(event.seconds)
+        self._added(event.call).observe(max(0.0, event.seconds - event.backend))

@@ -3,7 +3,10 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+
+from proxy.core.records import Ending
+from proxy.events.cancels import CancelAnswered, CancelFailed, CancelJudged, CancelUnguarded
+from proxy.events.event import Event
 
 KEPT = 1000
 """Stops kept; the oldest go first (P7: every buffer has a size)."""
@@ -34,7 +37,7 @@ class Stop:
     at: float
     presses: int = 1
     verdict: str | None = None
-    reason: str | None = None
+    reason: Ending | None = None
     status: int | None = None
     cancelled: bool | None = None
     failed: str | None = None
@@ -67,17 +70,17 @@ class Stops:
         self._kept = kept
         self._stops: OrderedDict[str, Stop] = OrderedDict()
 
-    def __call__(self, event: str, /, **fields: object) -> None:
+    def __call__(self, event: Event, /) -> None:
         """See `proxy.reporting.Report`."""
-        match event, fields:
-            case "cancel_judged", {"cancel": str(cancel_id), "stream": str(stream_id), "verdict": verdict}:
+        match event:
+            case CancelJudged(cancel=cancel_id, stream=stream_id, verdict=verdict):
                 if verdict in _OWN and cancel_id not in self._stops:
                     self._add(Stop(cancel_id, stream_id, self._clock()))
-            case "cancel_answered", {"cancel": str(cancel_id), "first": first}:
-                self._answered(cancel_id, first, fields)
-            case "cancel_unguarded", {"cancel": str(cancel_id)} if cancel_id in self._stops:
+            case CancelAnswered():
+                self._answered(event)
+            case CancelUnguarded(cancel=cancel_id) if cancel_id in self._stops:
                 self._stops[cancel_id].verdict = "unguarded"
-            case "cancel_failed", {"cancel": str(cancel_id), "code": str(code)} if cancel_id in self._stops:
+            case CancelFailed(cancel=cancel_id, code=code) if cancel_id in self._stops:
                 self._stops[cancel_id].failed = code
 
     def get(self, cancel_id: str) -> Stop | None:
@@ -93,13 +96,13 @@ class Stops:
         while len(self._stops) > self._kept:
             self._stops.popitem(last=False)
 
-    def _answered(self, cancel_id: str, first: object, said: dict[str, Any]) -> None:
-        if stop := self._stops.get(cancel_id):
-            stop.verdict, stop.reason = said["verdict"], said["reason"]
-            stop.status, stop.cancelled = said["status"], said["cancelled"]
-        elif isinstance(first, str) and (pressed := self._stops.get(first) or self._latest_of(said["stream"])):
+    def _answered(self, event: CancelAnswered) -> None:
+        if stop := self._stops.get(event.cancel):
+            stop.verdict, stop.reason = event.verdict, event.reason
+            stop.status, stop.cancelled = event.status, event.cancelled
+        elif event.first and (pressed := self._stops.get(event.first) or self._latest_of(event.stream)):
             pressed.presses += 1
 
-    def _latest_of(self, stream_id: object) -> Stop | None:
+    def _latest_of(self, stream_id: str) -> Stop | None:
         """The one that another caller's Stop of the same stream presses once more (P11)."""
         return next((stop for stop in self.latest() if stop.stream_id == stream_id), None)

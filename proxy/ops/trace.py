@@ -9,22 +9,42 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from proxy import __version__
-
-Report = Callable[..., None]
-"""As `proxy.reporting.Report`: an event's name, and its fields by keyword."""
+from proxy.events.event import Event
+from proxy.events.process import (
+    DrainBegan,
+    DrainResumed,
+    DrainSettled,
+    DrainTimedOut,
+    Reloaded,
+    ReloadRefused,
+    Started,
+    TraceBegun,
+    TraceGap,
+)
+from proxy.events.requests import RequestEnded, RequestRefused, RequestSlow
+from proxy.reporting import Report
 
 log = logging.getLogger(__name__)
+
+UNTRACED: Final[frozenset[type[Event]]] = frozenset(
+    {
+        *(RequestEnded, RequestSlow, RequestRefused),
+        *(Started, Reloaded, ReloadRefused),
+        *(DrainBegan, DrainSettled, DrainResumed, DrainTimedOut),
+    }
+)
+"""What says nothing of the promises; the log has it."""
 
 
 def fan_out(*reports: Report) -> Report:
     """One report that tells all of `reports`, in their order."""
 
-    def report(event: str, /, **fields: object) -> None:
+    def report(event: Event, /) -> None:
         for each in reports:
-            each(event, **fields)
+            each(event)
 
     return report
 
@@ -91,20 +111,22 @@ class Trace:
             self._settings = dict(settings)
             self.close()
 
-    def __call__(self, event: str, /, **fields: object) -> None:
-        """Writes one event. Never raises; see `proxy.reporting.Report`."""
-        line = self._line(event, fields)
+    def __call__(self, event: Event, /) -> None:
+        """Writes one event, unless it is `UNTRACED`. Never raises; see `proxy.reporting.Report`."""
+        if type(event) in UNTRACED:
+            return
+        line = self._line(event)
         try:
             file = self._room_for(len(line))
             if self._untold:
-                self._write(file, self._line("trace_gap", {"dropped": self._untold}))
+                self._write(file, self._line(TraceGap(self._untold)))
                 self._untold = 0
             self._write(file, line)
         except OSError as error:
             self._drop(error)
 
-    def _line(self, event: str, fields: Mapping[str, object]) -> bytes:
-        said = {"t": round(self._clock(), 6), "event": event, **fields}
+    def _line(self, event: Event) -> bytes:
+        said = {"t": round(self._clock(), 6), "event": event.name, **event.fields()}
         return json.dumps(said, separators=(",", ":"), default=str).encode() + b"\n"
 
     def _room_for(self, count: int) -> int:
@@ -125,9 +147,9 @@ class Trace:
         file = self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = os.fstat(file).st_size
         self._part += 1
-        begun = {"version": __version__, "run": self._run, "part": self._part, "time": round(time.time(), 3)}
+        begun = TraceBegun(__version__, self._run, self._part, round(time.time(), 3), self._settings)
         try:
-            self._write(file, self._line("trace_begun", {**begun, "settings": self._settings}))
+            self._write(file, self._line(begun))
         except OSError:
             self.close()  # no line without that one before it
             raise

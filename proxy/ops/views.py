@@ -198,7 +198,7 @@ class Views:
             "presses": stop.presses,
             "outcome": _outcome(stop, over, receipt),
             "verdict": stop.verdict,
-            "reason": stop.reason,
+            "reason": stop.reason.value if stop.reason else None,
             "status": stop.status,
             "cancelled": stop.cancelled,
             "failed": stop.failed,

@@ -1,8 +1,6 @@
 """Feeds what was seen to the records in the store, and hands the effects on."""
 
 from collections.abc import Callable
-from dataclasses import fields
-from enum import Enum
 
 from proxy.core.effects import MoveStreams, ShellEffect, Transition
 from proxy.core.observations import (
@@ -18,10 +16,9 @@ from proxy.core.observations import (
 from proxy.core.records import Ending, SessionRecord, StreamRecord, StreamState
 from proxy.core.transitions import apply
 from proxy.core.verdicts import CancelVerdict, Forward, Stale, judge_cancel
+from proxy.events.guard import Observed
 from proxy.reporting import Report
 from proxy.store.base import Store
-
-_UNSAID = frozenset({"at", "asked", "credentials", "streams"})
 
 _MOST_ROTATIONS = 64
 """Longest chain of rotations followed; a conversation is compressed a few times in its life."""
@@ -143,7 +140,7 @@ class Ownership:
 
     async def _apply(self, session_id: str, seen: Observation) -> None:
         transition = await self._store.transact(session_id, lambda record: apply(record, seen))
-        self._report("observed", session=session_id, what=type(seen).__name__, **_said(seen))
+        self._report(Observed(session_id, seen))
         for effect in transition.effects:
             if isinstance(effect, MoveStreams):
                 await self._apply(effect.session_id, StreamsAdopted(self.clock(), effect.streams))
@@ -153,13 +150,6 @@ class Ownership:
 
 def _refuse(effect: ShellEffect) -> None:
     raise RuntimeError(f"nobody carries out {effect}")
-
-
-def _said(seen: Observation) -> dict[str, object]:
-    """What an observation says, as JSON values; its times are the shell's own."""
-    names = (field.name for field in fields(seen) if field.name not in _UNSAID)
-    values = {name: getattr(seen, name) for name in names}
-    return {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
 
 
 _NAMELESS = "stream:"

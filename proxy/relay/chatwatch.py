@@ -3,6 +3,7 @@
 from proxy.core.observations import StreamEnded, StreamSpoke
 from proxy.core.records import Ending
 from proxy.core.verdicts import judge_relay
+from proxy.events.relays import RelayWrote
 from proxy.hermes import events
 from proxy.ownership.answering import let_the_answer_come
 from proxy.ownership.limits import Live
@@ -26,8 +27,8 @@ class ChatWatch:
         live: Says how long a relay may go on without its terminal event, and an ending waits for the answer of a cancel
             under way.
         steered: Says which of the texts that were steered into the turn came too late, and have to be given back (F18).
-        report: Told the names of the events that were looked at or added, and the count of all since it was told last;
-            knows which relay it is.
+        relay: Which relay it is, as reports call it.
+        report: Told the names of the events that were looked at or added, and the count of all since it was told last.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class ChatWatch:
         "_opened",
         "_ownership",
         "_passed",
+        "_relay",
         "_report",
         "_report_at",
         "_scanner",
@@ -49,14 +51,17 @@ class ChatWatch:
         "told",
     )
 
-    def __init__(self, stream_id: str, ownership: Ownership, live: Live, steered: Reader, *, report: Report) -> None:
+    def __init__(  # noqa: PLR0913 - what it watches, what it asks and tells, and by which limits
+        self, stream_id: str, ownership: Ownership, live: Live, steered: Reader, *, relay: str, report: Report
+    ) -> None:
         self.told = False
         self._stream_id = stream_id
+        self._relay = relay
         self._report = report
         self._ownership = ownership
         self._live = live
         self._steered = steered
-        self._leftover = Leftover(stream_id, ownership, live, steered, report=report)
+        self._leftover = Leftover(stream_id, ownership, live, steered, relay=relay, report=report)
         self._scanner = Scanner()
         self._session_id: str | None = None
         self._opened = self._last_event = ownership.clock()
@@ -82,7 +87,7 @@ class ChatWatch:
 
     def _wrote(self, names: list[str]) -> None:
         passed, self._passed, self._report_at = self._passed, 0, self._last_event + _REPORT_EVERY
-        self._report("relay_wrote", events=names, count=passed + len(names))
+        self._report(RelayWrote(self._relay, self._stream_id, tuple(names), passed + len(names)))
 
     def _weigh(self) -> None:
         """See whether words may go by: the agent has been heard, the end has not, and no frame is unfinished."""
@@ -96,7 +101,7 @@ class ChatWatch:
             self._weigh()
 
     async def _see(self, chunk: bytes) -> int | None:
-        with failing_open(self._report, "watching a stream"):
+        with failing_open(self._report, "watching a stream", relay=self._relay, stream=self._stream_id):
             if self._went_by:
                 self._went_by = False
                 self._scanner.skip()
@@ -138,7 +143,7 @@ class ChatWatch:
 
         If the turn is believed to be over without proof, output is looked for again.
         """
-        with failing_open(self._report, "judging a relay"):
+        with failing_open(self._report, "judging a relay", relay=self._relay, stream=self._stream_id):
             stream = await self._ownership.stream(self._stream_id)
             if stream is not None and stream.is_uncertain and self._opened < stream.since:
                 self._listens_for_output, self._is_quick = True, False
@@ -149,7 +154,7 @@ class ChatWatch:
 
     async def ending(self, overdue: Due | None, /) -> bytes:
         """A synthesized terminal event, where one is due, behind whatever frame was left half-written (P5)."""
-        with failing_open(self._report, "ending a relay"):
+        with failing_open(self._report, "ending a relay", relay=self._relay, stream=self._stream_id):
             ending = overdue.ending if overdue else await self._ending_at_eof()
             if ending is not None:
                 session_id = self._session_id or await self._ownership.session_of(self._stream_id)

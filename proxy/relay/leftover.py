@@ -30,6 +30,7 @@ class Leftover:
         ownership: Asked how the turn ended, once a cancel under way has been answered.
         live: Says how long to wait for that answer.
         steered: Says whether a text waits, and gives it.
+        relay: Which relay it is, as reports call it.
         report: Told of internal errors.
     """
 
@@ -41,13 +42,17 @@ class Leftover:
         "_next",
         "_own",
         "_ownership",
+        "_relay",
         "_report",
         "_steered",
         "_stream_id",
     )
 
-    def __init__(self, stream_id: str, ownership: Ownership, live: Live, steered: Reader, *, report: Report) -> None:
+    def __init__(  # noqa: PLR0913 - what it is about, what it asks and tells, and by which limits
+        self, stream_id: str, ownership: Ownership, live: Live, steered: Reader, *, relay: str, report: Report
+    ) -> None:
         self._stream_id = stream_id
+        self._relay = relay
         self._ownership = ownership
         self._live = live
         self._steered = steered
@@ -60,7 +65,7 @@ class Leftover:
 
     async def look(self, frames: list[Frame], scanner: Scanner) -> list[str]:
         """Looks at the frames that end in the next chunk, and at the one that begins in it; names what is inserted."""
-        with failing_open(self._report, "looking for the end of a turn", stream=self._stream_id):
+        with failing_open(self._report, "looking for the end of a turn", relay=self._relay, stream=self._stream_id):
             await self._look(frames, scanner)
         return [events.LEFTOVER for _ in self._own]
 
@@ -95,7 +100,7 @@ class Leftover:
 
     async def before(self, ending: Ending) -> bytes:
         """What is to be put before an event that ends the turn like this, if anything."""
-        with failing_open(self._report, "giving back what was steered", stream=self._stream_id):
+        with failing_open(self._report, "giving back what was steered", relay=self._relay, stream=self._stream_id):
             if self._steered.is_waiting:
                 return await self._give_back(ending)
         return b""

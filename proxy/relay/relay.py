@@ -7,6 +7,7 @@ from itertools import count
 
 from proxy.core.observations import StreamMissing
 from proxy.core.records import Ending
+from proxy.events.relays import BrowserLeft, RelayEnded, RelayOpened, UpstreamClosed
 from proxy.hermes import answers
 from proxy.hermes.contract import Call, EventStream, OpenStream, Other, SessionChannel
 from proxy.http.downstream.request import Request
@@ -110,8 +111,8 @@ class RelayGuard:
         request.outlast()
         relay = Relay(f"r-{next(self._numbers)}", _stream_id(call), request, exchange, self)
         relay.response = begin(request, stream)
-        relay.report("relay_opened", call=type(call).__name__)
-        relay.watch = self._watch(call, stream, relay.report)
+        self.report(RelayOpened(relay.number, relay.stream_id, type(call).__name__))
+        relay.watch = self._watch(call, stream, relay.number)
         relay.pump = self._pump(stream, relay)
         relay.response.rest = relay.run
         return relay
@@ -129,15 +130,15 @@ class RelayGuard:
             closed=relay.closed,
         )
 
-    def _watch(self, call: Call, stream: ResponseStream, report: Report) -> Watch:
+    def _watch(self, call: Call, stream: ResponseStream, relay: str) -> Watch:
         if values(stream.headers, b"content-encoding"):
             return NoWatch()  # compressed on the way: there is nothing to be read in it, nor to be added (P8)
         match call:
             case OpenStream(stream_id=stream_id):
-                steered = self._steers.opened(stream_id, report)
-                return ChatWatch(stream_id, self._ownership, self._live, steered, report=report)
+                steered = self._steers.opened(stream_id, relay)
+                return ChatWatch(stream_id, self._ownership, self._live, steered, relay=relay, report=self.report)
             case SessionChannel():
-                return ChannelWatch(self._ownership, report)
+                return ChannelWatch(self._ownership, relay, self.report)
         return NoWatch()
 
     def counted(self, stream_id: str | None, pump: Pump) -> AbstractContextManager[Callable[[], None]]:
@@ -156,10 +157,11 @@ class Relay:
         guard: What it belongs to.
 
     Attributes:
+        number, stream_id: As above.
         response, watch, pump: Its parts.
     """
 
-    __slots__ = ("_exchange", "_guard", "_number", "_request", "_stream_id", "pump", "report", "response", "watch")
+    __slots__ = ("_exchange", "_guard", "_request", "number", "pump", "response", "stream_id", "watch")
 
     response: Response
     watch: Watch
@@ -168,23 +170,18 @@ class Relay:
     def __init__(
         self, number: str, stream_id: str | None, request: Request, exchange: Exchange, guard: RelayGuard
     ) -> None:
-        self.report = self._say
-        self._number = number
-        self._stream_id = stream_id
+        self.number = number
+        self.stream_id = stream_id
         self._request = request
         self._exchange = exchange
         self._guard = guard
 
-    def _say(self, event: str, /, **fields: object) -> None:
-        """Reports what becomes of it (see `Report`)."""
-        self._guard.report(event, relay=self._number, stream=self._stream_id, **fields)
-
     def closed(self, why: Over, overdue: Ending | None) -> None:
         """Its upstream was closed."""
         if why is Over.LEFT:
-            self.report("browser_left")
+            self._guard.report(BrowserLeft(self.number, self.stream_id))
         said = None if why in (Over.LEFT, Over.FAILED) else why.value
-        self.report("upstream_closed", why=said, overdue=overdue.value if overdue else None)
+        self._guard.report(UpstreamClosed(self.number, self.stream_id, said, overdue))
 
     async def run(self) -> None:
         """Passes the stream on until it is over.
@@ -195,12 +192,12 @@ class Relay:
         """
         self._guard.open.add(self.pump)
         try:
-            with self._guard.counted(self._stream_id, self.pump) as tell:
+            with self._guard.counted(self.stream_id, self.pump) as tell:
                 await self.pump.run(tell)
                 self.response.end()
         finally:
             self._guard.open.discard(self.pump)
-            self.report("relay_ended", why=self.pump.over.value)
+            self._guard.report(RelayEnded(self.number, self.stream_id, self.pump.over.value))
             if self.pump.over in _OUR_DOING:
                 self._request.account.ended_by = "proxy"
             self.watch.close()

@@ -4,6 +4,14 @@ import asyncio
 
 from proxy.core.records import Ending
 from proxy.core.steers import Steer, Steered
+from proxy.events.steers import (
+    SteerAccepted,
+    SteerHandedBack,
+    SteerLost,
+    SteerReached,
+    SteerReturned,
+    SteerUnremembered,
+)
 from proxy.hermes import events
 from proxy.reporting import Report
 
@@ -32,18 +40,18 @@ class Steers:
         turn, length = self._turns.get(stream_id) or _Turn(), len(text)
         fits = length <= MOST and turn.size + length <= MOST_OF_A_TURN and self.size + length <= MOST_OF_ALL
         if not fits:
-            self._report("steer_unremembered", stream=stream_id, length=length)
+            self._report(SteerUnremembered(stream_id, length))
             return
         self._turns[stream_id] = turn
         turn.steered.remember(session_id, text)
-        self._report("steer_accepted", stream=stream_id, length=length)
+        self._report(SteerAccepted(stream_id, length))
         self._let_expire(stream_id, turn)
 
-    def opened(self, stream_id: str, report: Report) -> "Reader":
-        """A relay of that turn, which is to be closed; `report` knows which."""
+    def opened(self, stream_id: str, relay: str) -> "Reader":
+        """A relay of that turn, which is to be closed; `relay` is what reports call it."""
         turn = self._turns.setdefault(stream_id, _Turn())
         turn.join()
-        return Reader(self, stream_id, turn.steered, report)
+        return Reader(self, stream_id, turn.steered, relay, self._report)
 
     def closed(self, stream_id: str) -> None:
         """One relay of that turn less is open."""
@@ -66,7 +74,7 @@ class Steers:
 
     def _expire(self, stream_id: str) -> None:
         turn = self._turns.pop(stream_id)
-        self._report("steer_lost", stream=stream_id, count=len(turn.steered.waiting), why="nobody came back")
+        self._report(SteerLost(None, stream_id, len(turn.steered.waiting), None, "nobody came back"))
 
 
 class _Turn:
@@ -97,12 +105,13 @@ class Reader:
     What one relay gives back, no other does, unless its browser leaves before it was sent.
     """
 
-    __slots__ = ("_report", "_steered", "_steers", "_stream_id", "_taken")
+    __slots__ = ("_relay", "_report", "_steered", "_steers", "_stream_id", "_taken")
 
-    def __init__(self, steers: Steers, stream_id: str, steered: Steered, report: Report) -> None:
+    def __init__(self, steers: Steers, stream_id: str, steered: Steered, relay: str, report: Report) -> None:
         self._steers = steers
         self._stream_id = stream_id
         self._steered = steered
+        self._relay = relay
         self._report = report
         self._taken: tuple[Steer, ...] = ()
 
@@ -114,15 +123,16 @@ class Reader:
     def saw(self, event: str, data: bytes) -> None:
         """An event of the turn went by."""
         if events.is_tool_end(event):
-            self._tell("steer_reached", self._steered.tool_ended(hash(data)))
+            self._tell(SteerReached, self._steered.tool_ended(hash(data)))
         elif text := events.leftover_in(event, data):
-            self._tell("steer_handed_back", self._steered.handed_back(text))
+            self._tell(SteerHandedBack, self._steered.handed_back(text))
         elif events.ending_of(event, data) is Ending.CANCELLED:
             self.lose()
 
     def lose(self) -> None:
         """The turn was cancelled: the agent drops the texts, and nobody wants them sent on their own."""
-        self._tell("steer_lost", self._steered.take(), why="cancelled")
+        if lost := self._steered.take():
+            self._report(SteerLost(self._relay, self._stream_id, len(lost), _length(lost), "cancelled"))
 
     def take(self) -> bytes:
         """The event that gives all of them back, as one text; nothing if there are none."""
@@ -133,7 +143,7 @@ class Reader:
     def written(self) -> None:
         """The browser was sent what was taken."""
         taken, self._taken = self._taken, ()
-        self._tell("steer_returned", taken)
+        self._tell(SteerReturned, taken)
 
     def close(self) -> None:
         """The browser left, or has all: what it was not sent, another may be."""
@@ -141,6 +151,10 @@ class Reader:
         self._steered.put_back(taken)
         self._steers.closed(self._stream_id)
 
-    def _tell(self, event: str, steers: tuple[Steer, ...], **more: object) -> None:
+    def _tell(self, kind: type[SteerReached | SteerHandedBack | SteerReturned], steers: tuple[Steer, ...]) -> None:
         if steers:
-            self._report(event, count=len(steers), length=sum(len(steer.text) for steer in steers), **more)
+            self._report(kind(self._relay, self._stream_id, len(steers), _length(steers)))
+
+
+def _length(steers: tuple[Steer, ...]) -> int:
+    return sum(len(steer.text) for steer in steers)

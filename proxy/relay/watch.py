@@ -91,10 +91,11 @@ class NoWatch:
 class ChannelWatch(NoWatch):
     """A session's channel, which announces turns that no browser started."""
 
-    __slots__ = ("_ownership", "_report", "_scanner")
+    __slots__ = ("_ownership", "_relay", "_report", "_scanner")
 
-    def __init__(self, ownership: Ownership, report: Report) -> None:
+    def __init__(self, ownership: Ownership, relay: str, report: Report) -> None:
         self._ownership = ownership
+        self._relay = relay
         self._report = report
         self._scanner = Scanner()
 
@@ -104,7 +105,7 @@ class ChannelWatch(NoWatch):
 
     async def see(self, chunk: bytes, /) -> int | None:
         """Learns announced turns as starts."""
-        with failing_open(self._report, "watching a session channel"):
+        with failing_open(self._report, "watching a session channel", relay=self._relay, stream=None):
             for frame in self._scanner.feed(chunk):
                 await self._learn(frame)
         return None

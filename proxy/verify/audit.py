@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+from proxy.events.process import TraceBegun, TraceGap
 from proxy.verify.cancels import (
     disconnect_is_not_cancel,
     errors_fail_open,
@@ -65,12 +66,12 @@ class _Audit:
         self._found: list[Violation] = []
 
     def see(self, line: Line) -> None:
-        if line.event == "trace_begun":
+        if line.kind is TraceBegun:
             self._begin(line)
             return
         if self._known is None:
             raise TraceError(line.number, "is not trace_begun, which every file begins with")
-        if line.event == "trace_gap":
+        if line.kind is TraceGap:
             self._close()
             self._known = Known(self._known.limits, line, whole=False)
             return

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from proxy.events.cancels import CancelAnswered, CancelForwarded, CancelRepeated
+from proxy.events.relays import RelayWrote
 from proxy.verify.known import DOUBTFUL, Known, speaks_since
 from proxy.verify.lines import Line, Violation
 from proxy.verify.stories import CancelStory, StreamStory
@@ -21,9 +23,9 @@ def no_stale_forward(line: Line, known: Known) -> Iterator[Violation]:
     own, or that its worker was gone. While a cancel of it is under way, or has been given up, a further one is right
     (P11). Not shown: an end that the guard overlooked.
     """
-    if line.event == "cancel_repeated":
+    if line.kind is CancelRepeated:
         yield from _repeated_too_late(line, known)
-    if line.event != "cancel_forwarded":
+    if line.kind is not CancelForwarded:
         return
     story = known.cancels.get(line.text("cancel"))
     if story is None or story.judged is None:
@@ -51,9 +53,9 @@ def honest_answer(line: Line, known: Known) -> Iterator[Violation]:
     Shown: every answer against what the backend said to that cancel, or to the one whose answer it is given, the ends
     that were observed, and the settling; also, that a stream that is called over says nothing more.
     """
-    if line.event == "relay_wrote":
+    if line.kind is RelayWrote:
         yield from _called_over(line, known)
-    if line.event != "cancel_answered":
+    if line.kind is not CancelAnswered:
         return
     stream = known.streams.get(line.text("stream"))
     story = known.cancels.get(line.text("cancel"))
@@ -61,9 +63,9 @@ def honest_answer(line: Line, known: Known) -> Iterator[Violation]:
     yield from _spoke_before(line, stream)
     if known.streams.is_forgotten(line.text("stream")) or (stream is not None and stream.failed_open is not None):
         return  # by P8 the backend's own answer passed
-    if line.fields.get("cancelled") is True:
+    if line.value("cancelled") is True:
         yield from _not_true(line, stream, story, first, known)
-    elif line.fields.get("cancelled") is False and stream is not None and story is not None:
+    elif line.value("cancelled") is False and stream is not None and story is not None:
         yield from _not_false(line, stream, story)
 
 
@@ -114,7 +116,7 @@ def transparent_when_unsure(line: Line, known: Known) -> Iterator[Violation]:
     Shown: a stale verdict has something that the guard was told behind it, and after an internal error a cancel is
     never answered by a verdict. Not shown: that what passes is unchanged, and errors that are not reported.
     """
-    if line.event != "cancel_answered":
+    if line.kind is not CancelAnswered:
         return
     stream_id, story = line.text("stream"), known.cancels.get(line.text("cancel"))
     verdict = line.maybe("verdict")
@@ -144,13 +146,13 @@ def no_authority_of_its_own(line: Line, known: Known) -> Iterator[Violation]:
     first cancel that is given again later, or to somebody else; any other status is passed on. Not shown: whose
     credentials they were; `shared` is the guard's own word.
     """
-    if line.event != "cancel_answered":
+    if line.kind is not CancelAnswered:
         return
     story = known.cancels.get(line.text("cancel"))
     if story is None or story.judged is None:
         return
     stream, verdict = line.text("stream"), line.maybe("verdict")
-    is_strange = verdict == "coalesced" and story.judged.fields.get("shared") is False
+    is_strange = verdict == "coalesced" and story.judged.value("shared") is False
     needs = verdict in ("stale", "replayed") or is_strange
     if needs and story.confirmed is None and not _is_known(story):
         said = f"a cancel of {stream} was answered {verdict} without asking the backend for this caller"
@@ -162,12 +164,12 @@ def no_authority_of_its_own(line: Line, known: Known) -> Iterator[Violation]:
 
 def _is_known(story: CancelStory) -> bool:
     """Whether the backend answered a cancel with the caller's credentials."""
-    return story.said is not None and story.said.fields.get("status") == _OK
+    return story.said is not None and story.said.value("status") == _OK
 
 
 def _is_faithful(confirmed: Line, answered: Line) -> bool:
-    status = confirmed.fields.get("status")
-    return status == _OK or (answered.maybe("verdict") is None and answered.fields.get("status") == status)
+    status = confirmed.value("status")
+    return status == _OK or (answered.maybe("verdict") is None and answered.value("status") == status)
 
 
 def disconnect_is_not_cancel(line: Line, known: Known) -> Iterator[Violation]:
@@ -177,9 +179,9 @@ def disconnect_is_not_cancel(line: Line, known: Known) -> Iterator[Violation]:
     accepted, until its worker was gone or it was given up. Starts whose browser has left are P7's: they go on all the
     same. Not shown: that a caller really asked.
     """
-    if line.event == "cancel_repeated":
+    if line.kind is CancelRepeated:
         yield from _repeated_for_nobody(line, known)
-    if line.event != "cancel_forwarded":
+    if line.kind is not CancelForwarded:
         return
     story = known.cancels.get(line.text("cancel"))
     if story is not None and story.forwarded is not None:

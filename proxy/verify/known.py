@@ -3,6 +3,8 @@
 from collections import OrderedDict
 from typing import TypeVar
 
+from proxy.core import observations
+from proxy.events import cancels, guard, relays, starts
 from proxy.verify.lines import Limits, Line
 from proxy.verify.stories import OUTPUT, SAYS_NOTHING, TERMINAL, CancelStory, RelayStory, StartStory, StreamStory
 from proxy.verify.streams import Streams
@@ -64,35 +66,37 @@ class Known:
             TraceError: it lacks what such a line has.
         """
         self.last = line
-        match line.event:
-            case "observed":
+        match line.kind:
+            case guard.Observed:
                 self._learn_observed(line)
-            case "cancel_settled":
+            case cancels.CancelSettled:
                 self.streams.settled(line.text("stream"), line)
-            case "cancel_judged" | "cancel_confirmed" | "cancel_forwarded" | "cancel_said":
+            case cancels.CancelJudged | cancels.CancelConfirmed | cancels.CancelForwarded | cancels.CancelSaid:
                 self._learn_cancel(line)
-            case "cancel_unguarded" | "cancel_answered" | "cancel_failed" | "cancel_abandoned":
+            case cancels.CancelUnguarded | cancels.CancelAnswered | cancels.CancelFailed | cancels.CancelAbandoned:
                 self._learn_answer(line)
-            case "cancel_repeated" | "workers_listed" | "workers_unknown":
+            case cancels.CancelRepeated | guard.WorkersListed | guard.WorkersUnknown:
                 self.workers.learn(line)
-            case "start_received" | "start_hold_expired" | "start_forwarded":
+            case starts.StartReceived | starts.StartHoldExpired | starts.StartForwarded:
                 self._learn_start(line, _recall(self.starts, StartStory(line.text("start"))))
-            case "change_received" | "change_hold_expired" | "change_forwarded":
+            case starts.ChangeReceived | starts.ChangeHoldExpired | starts.ChangeForwarded:
                 self._learn_start(line, _recall(self.changes, StartStory(line.text("change"))))
-            case "relay_opened" | "relay_wrote" | "browser_left" | "upstream_closed" | "relay_ended":
+            case (
+                relays.RelayOpened | relays.RelayWrote | relays.BrowserLeft | relays.UpstreamClosed | relays.RelayEnded
+            ):
                 self._learn_relay(line)
-            case "internal_error":
+            case guard.InternalError:
                 self._learn_error(line)
 
     def _learn_cancel(self, line: Line) -> None:
         story = _recall(self.cancels, CancelStory(line.text("cancel")))
         stream_id = line.text("stream")
-        match line.event:
-            case "cancel_judged":
+        match line.kind:
+            case cancels.CancelJudged:
                 self._judge(story, stream_id, line)
-            case "cancel_confirmed":
+            case cancels.CancelConfirmed:
                 story.confirmed = line
-            case "cancel_forwarded":
+            case cancels.CancelForwarded:
                 story.forwarded = line
                 if story.verdict != "repeat":
                     self.streams.sent(stream_id, story.story_id, line)
@@ -102,7 +106,7 @@ class Known:
 
     def _learn_answer(self, line: Line) -> None:
         story = _recall(self.cancels, CancelStory(line.text("cancel")))
-        if line.event == "cancel_unguarded":
+        if line.kind is cancels.CancelUnguarded:
             story.forwarded = line
             return
         story.over = line
@@ -127,34 +131,34 @@ class Known:
         stream, cancel = self.streams.get(line.maybe("stream_id")), self.cancels.get(line.maybe("cancel_id") or "")
         if stream is None:
             return
-        match line.text("what"):
-            case "CancelAccepted":
+        match line.seen:
+            case observations.CancelAccepted:
                 if not stream.is_settling and (cancel is None or cancel.said is None):
                     self.workers.accepted(stream, line)
                 if stream.stop is not None:
                     stream.stop.is_observed = True
-            case "CancelRefused":
+            case observations.CancelRefused:
                 self.workers.refused(stream, line, cancel)
 
     def _learn_start(self, line: Line, story: StartStory) -> None:
-        match line.event.partition("_")[2]:
-            case "received":
+        match line.kind:
+            case starts.StartReceived | starts.ChangeReceived:
                 story.received = line
-            case "hold_expired":
+            case starts.StartHoldExpired | starts.ChangeHoldExpired:
                 story.expired = line
             case _:
                 story.forwarded = line
 
     def _learn_relay(self, line: Line) -> None:
         story = _recall(self.relays, RelayStory(line.text("relay"), line.maybe("stream")))
-        match line.event:
-            case "relay_opened":
+        match line.kind:
+            case relays.RelayOpened:
                 story.opened = line
-            case "relay_wrote":
+            case relays.RelayWrote:
                 self._wrote(story, line)
-            case "browser_left":
+            case relays.BrowserLeft:
                 story.left = line
-            case "upstream_closed":
+            case relays.UpstreamClosed:
                 story.closed = line
             case _:
                 del self.relays[story.story_id]

@@ -3,7 +3,21 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self, TypeGuard
+from typing import Any, Final, Literal, Self, TypeGuard, get_args
+
+from proxy.core.observations import Observation
+from proxy.events.catalogue import KINDS
+from proxy.events.event import Event
+from proxy.events.guard import Observed
+
+_Ids = Literal["cancel", "cancel_id", "change", "first", "new_session_id", "relay", "run", "session", "start"]
+_Streams = Literal["ending", "events", "overdue", "reason", "stream", "stream_id", "streams", "verdict", "what", "why"]
+_Answers = Literal["active", "began", "cancelled", "gone", "hosted", "shared", "slot", "stamp", "status", "unnamed"]
+_Others = Literal["count", "missing", "part", "settings", "time", "took"]
+Field = _Ids | _Streams | _Answers | _Others
+"""The fields that are read; each is one of an event's, or of an observation's."""
+
+_OBSERVATIONS: Final = {kind.__name__: kind for kind in get_args(Observation)}
 
 _COUNTABLE = 1e15
 """Below which every number is: JSON can spell some that cannot be reckoned with."""
@@ -45,7 +59,7 @@ class Line:
         number: Which line of those read, from 1.
         t: Seconds of the proxy's monotonic clock.
         event: Its name.
-        fields: The rest.
+        fields: The rest. Another version of the proxy may have written more of them, or fewer.
     """
 
     number: int
@@ -71,28 +85,46 @@ class Line:
             raise TraceError(number, 'has no "t" in seconds, or no "event"')
         return cls(number, t, event, said)
 
-    def text(self, name: str) -> str:
+    @property
+    def kind(self) -> type[Event] | None:
+        """The event's class; None if another version of the proxy knows it, and this one does not."""
+        return KINDS.get(self.event)
+
+    @property
+    def seen(self) -> type[Observation] | None:
+        """What was observed, as the core names it; None if it is no observation, or one that is not known.
+
+        Raises:
+            TraceError: it is one, and does not say which.
+        """
+        return _OBSERVATIONS.get(self.text("what")) if self.kind is Observed else None
+
+    def value(self, name: Field) -> object:
+        """A field, whatever is in it; None if it is missing."""
+        return self.fields.get(name)
+
+    def text(self, name: Field) -> str:
         """A field of text.
 
         Raises:
             TraceError: there is none.
         """
-        value = self.fields.get(name)
+        value = self.value(name)
         if not isinstance(value, str):
             raise TraceError(self.number, f'is {self.event} without a "{name}"')
         return value
 
-    def maybe(self, name: str) -> str | None:
+    def maybe(self, name: Field) -> str | None:
         """A field of text that may be null or missing."""
-        return None if self.fields.get(name) is None else self.text(name)
+        return None if self.value(name) is None else self.text(name)
 
-    def texts(self, name: str) -> list[str]:
+    def texts(self, name: Field) -> list[str]:
         """A field that lists text.
 
         Raises:
             TraceError: there is none.
         """
-        value = self.fields.get(name)
+        value = self.value(name)
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise TraceError(self.number, f'is {self.event} without a list of text "{name}"')
         return value
@@ -100,12 +132,12 @@ class Line:
     @property
     def asked(self) -> float:
         """When that was asked for which it tells the answer to, in seconds of the same clock."""
-        took = self.fields.get("took")
+        took = self.value("took")
         return self.t - max(0.0, took) if _is_number(took) else self.t
 
-    def number_of(self, name: str) -> float | None:
+    def number_of(self, name: Field) -> float | None:
         """A field that is a number; None if it is not."""
-        value = self.fields.get(name)
+        value = self.value(name)
         return value if _is_number(value) else None
 
 
@@ -139,7 +171,7 @@ class Limits:
         Raises:
             TraceError: one is missing.
         """
-        said = begun.fields.get("settings")
+        said = begun.value("settings")
         settings = said if isinstance(said, dict) else {}
         for field in fields(cls):
             if not _is_number(settings.get(field.name)):
@@ -163,7 +195,7 @@ class Place:
         Raises:
             TraceError: it does not say.
         """
-        part, time = begun.fields.get("part"), begun.fields.get("time")
+        part, time = begun.value("part"), begun.value("time")
         if not isinstance(part, int) or not isinstance(time, int | float):
             raise TraceError(begun.number, 'is trace_begun without a "part" and a "time"')
         return cls(begun.text("run"), part, time)

@@ -5,6 +5,17 @@ And no Stop was kept from Hermes without a reason. Each function yields the viol
 
 from collections.abc import Iterator
 
+from proxy.events.cancels import (
+    CancelAbandoned,
+    CancelAnswered,
+    CancelFailed,
+    CancelForwarded,
+    CancelJudged,
+    CancelRepeated,
+    CancelSaid,
+    CancelSettled,
+)
+from proxy.events.guard import WorkersListed, WorkersUnknown
 from proxy.verify.known import Known
 from proxy.verify.lines import Line, Violation
 from proxy.verify.starts import EARLY
@@ -20,8 +31,8 @@ _UNDER_WAY = 4.0
 _ABSORBED = 3.0
 """Longest that a cancel may wait for another one's answer, in seconds; the guard waits for 2, and 1 is for delay."""
 
-_LOOKS = ("workers_listed", "workers_unknown", "cancel_repeated", "cancel_said")
-_OF_A_WAIT = ("cancel_answered", "cancel_judged", "cancel_forwarded", "cancel_failed", "cancel_abandoned")
+_LOOKS = (WorkersListed, WorkersUnknown, CancelRepeated, CancelSaid)
+_OF_A_WAIT = (CancelAnswered, CancelJudged, CancelForwarded, CancelFailed, CancelAbandoned)
 """What may end a cancel's waiting for the answer to another one."""
 
 
@@ -34,18 +45,18 @@ def stop_means_stopped(line: Line, known: Known) -> Iterator[Violation]:
     workers that nobody asked about, or that `/health` lists without a name.
     """
     yield from _ran_on(line, known)
-    if line.event in _LOOKS:
+    if line.kind in _LOOKS:
         yield from _late_look(line, known)
-    elif line.event == "cancel_settled":
+    elif line.kind is CancelSettled:
         stream = known.streams.get(line.text("stream"))
         if stream is not None and stream.is_settling:
             yield from _settled(line, stream, known)
 
 
 def _ran_on(line: Line, known: Known) -> Iterator[Violation]:
-    if line.event == "workers_listed":
+    if line.kind is WorkersListed:
         found = list(known.workers.ran_on(line))
-    elif line.fields.get("cancelled") is True and line.event in ("cancel_said", "cancel_repeated"):
+    elif line.value("cancelled") is True and line.kind in (CancelSaid, CancelRepeated):
         found = list(_answered_for(line, known))
     else:
         return
@@ -67,13 +78,13 @@ def _answered_for(line: Line, known: Known) -> Iterator[StreamStory]:
 
 def _late_look(line: Line, known: Known) -> Iterator[Violation]:
     for stream in list(known.workers.pursued()):
-        is_of_all = line.event.startswith("workers_")
+        is_of_all = line.kind in (WorkersListed, WorkersUnknown)
         if stream.stop is not None and (is_of_all or stream.stream_id == line.text("stream")):
             yield from _unlooked(stream, stream.stop.looked, line, line.asked, _PACE)
 
 
 def _settled(line: Line, stream: StreamStory, known: Known) -> Iterator[Violation]:
-    missing = line.texts("missing") if line.fields.get("missing") else []
+    missing = line.texts("missing") if line.value("missing") else []
     if stream.stop is None or stream.failed_open is not None:
         return
     if "slot_free" in missing:
@@ -116,13 +127,13 @@ def no_stop_is_swallowed(line: Line, known: Known) -> Iterator[Violation]:
     ended, its worker was gone, or another accepted cancel of it is being followed. And it waits for `_ABSORBED` at
     most. Not checked: whether the other cancel came from the same caller.
     """
-    if line.event not in _OF_A_WAIT:
+    if line.kind not in _OF_A_WAIT:
         return
     story = known.cancels.get(line.text("cancel"))
     if story is None or story.judged is None or story.failed_open is not None:
         return
     yield from _absorbed(story, line)
-    if line.event == "cancel_answered":
+    if line.kind is CancelAnswered:
         yield from _answer(line, story, known)
 
 

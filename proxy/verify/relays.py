@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from proxy.events.relays import RelayEnded, RelayWrote, UpstreamClosed
 from proxy.verify.known import Known
 from proxy.verify.lines import Line, Violation
 from proxy.verify.starts import EARLY, SLACK
@@ -24,7 +25,7 @@ def terminal_last(line: Line, known: Known) -> Iterator[Violation]:
 
     Shown: the names of the events that are written, in their order. Not shown: comments, and events without a name.
     """
-    if line.event != "relay_wrote":
+    if line.kind is not RelayWrote:
         return
     before = known.relays.get(line.text("relay"))
     terminal = before.terminal if before else None
@@ -44,9 +45,9 @@ def exactly_one_ending(line: Line, known: Known) -> Iterator[Violation]:
     Shown: the terminal events that are written, those that were due when the upstream was closed, and those that were
     given to a stream that went on. Not shown: whether the browser read it.
     """
-    if line.event == "relay_wrote":
+    if line.kind is RelayWrote:
         yield from _second_ending(line, known)
-    elif line.event == "upstream_closed":
+    elif line.kind is UpstreamClosed:
         relay = known.relays.get(line.text("relay"))
         if relay is None or relay.opened is None or relay.failed_open is not None:
             return
@@ -104,7 +105,7 @@ def no_orphan(line: Line, known: Known) -> Iterator[Violation]:
     `orphan_grace`; each of silence. Shown: from when the guard noticed that the browser had left, and from the end that
     it observed. Not shown: how long it took to notice.
     """
-    if line.event in ("upstream_closed", "relay_ended"):
+    if line.kind in (UpstreamClosed, RelayEnded):
         relay = known.relays.get(line.text("relay"))
         if relay is not None:
             yield from _orphan(relay, line, known)

@@ -1,7 +1,10 @@
 """The promises about starts and limits: P3 and P7."""
 
 from collections.abc import Iterator
+from typing import Literal
 
+from proxy.core import observations
+from proxy.events import cancels, guard, starts
 from proxy.verify.known import Known
 from proxy.verify.lines import Line, Violation
 from proxy.verify.stories import StartStory, StreamStory
@@ -24,7 +27,7 @@ def settle_before_start(line: Line, known: Known) -> Iterator[Violation]:
     slot holds no start (F3), and a cancel that was given up holds nothing. Not shown: what is too large to hold, whose
     session is not read; what fenced a slot.
     """
-    if line.event not in ("start_forwarded", "change_forwarded"):
+    if line.kind not in (starts.StartForwarded, starts.ChangeForwarded):
         return
     what, start = _what(line), _start(line, known)
     if start.failed_open is not None:
@@ -53,21 +56,21 @@ def bounded(line: Line, known: Known) -> Iterator[Violation]:
     its answer). Not shown: sizes of buffers, waits for the backend itself.
     """
     limits = known.limits
-    match line.event:
-        case "start_forwarded" | "start_conflict_spurious" | "change_forwarded":
+    match line.kind:
+        case starts.StartForwarded | starts.StartConflictSpurious | starts.ChangeForwarded:
             start = _start(line, known)
             said = f"{_what(line)} {start.story_id} waited"
             yield from _late("P7", said, start.received, line, limits.settle_timeout)
-        case "cancel_forwarded":
+        case cancels.CancelForwarded:
             cancel = known.cancels.get(line.text("cancel"))
             if cancel is not None and cancel.verdict == "forward":
                 yield from _late("P7", f"cancel {cancel.story_id} waited", cancel.judged, line, _LISTENS_WITHIN)
-        case "observed" if line.fields.get("what") == "CancelAnswered":
+        case guard.Observed if line.seen is observations.CancelAnswered:
             stream = known.streams.get(line.maybe("stream_id"))
             if stream is not None and stream.stop is not None and stream.is_settling and stream.stop.answered is None:
                 said = f"the answer to the accepted cancel of {stream.stream_id} waited"
                 yield from _late("P7", said, stream.stop.accepted, line, limits.answering)
-        case "cancel_settled":
+        case cancels.CancelSettled:
             stream = known.streams.get(line.text("stream"))
             if stream is not None and stream.stop is not None and stream.is_settling:
                 said = f"the cancel of {stream.stream_id} stayed unsettled"
@@ -96,8 +99,8 @@ def nothing_waits(known: Known) -> Iterator[Violation]:
         yield from _late("P7", said, stream.stop.accepted, last, limits.settling)
 
 
-def _what(line: Line) -> str:
-    return line.event.partition("_")[0]
+def _what(line: Line) -> Literal["start", "change"]:
+    return "change" if line.kind in (starts.ChangeReceived, starts.ChangeForwarded) else "start"
 
 
 def _start(line: Line, known: Known) -> StartStory:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from proxy.core.observations import TurnStarted
 from proxy.core.records import Slot
 from proxy.verify.lines import Line
 
@@ -84,7 +85,7 @@ class StreamStory:
     @property
     def is_superseded(self) -> bool:
         """Another turn of its session has begun since."""
-        return self.doubted is not None and self.doubted.maybe("what") == "TurnStarted"
+        return self.doubted is not None and self.doubted.seen is TurnStarted
 
     @property
     def is_settling(self) -> bool:
@@ -170,7 +171,7 @@ class CancelStory:
     @property
     def is_accepted(self) -> bool:
         """The backend said `true` to it."""
-        return self.said is not None and self.said.fields.get("cancelled") is True
+        return self.said is not None and self.said.value("cancelled") is True
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """What the lines so far have shown of sessions and their streams."""
 
+from proxy.core import observations
 from proxy.core.records import Ending
 from proxy.verify.lines import Line
 from proxy.verify.shelf import Shelf
@@ -35,7 +36,7 @@ class Streams(Shelf):
         """Its cancel is over."""
         story = self.story(stream_id)
         story.hinted = True
-        missing = line.fields.get("missing")
+        missing = line.value("missing")
         is_given_up = isinstance(missing, list) and bool(missing)
         if story.stop is not None:
             story.stop.over, story.stop.is_given_up = line, is_given_up
@@ -50,41 +51,41 @@ class Streams(Shelf):
         Raises:
             TraceError: the line lacks what such a line has.
         """
-        what, session_id = line.text("what"), line.text("session")
-        if what == "SessionRotated":
+        seen, session_id = line.seen, line.text("session")
+        if seen is observations.SessionRotated:
             self.rotate(session_id, line.text("new_session_id"))
-        elif what == "BackendRestarted":
+        elif seen is observations.BackendRestarted:
             for story in self.here(session_id):
                 self._restarted(story, line)
         elif line.maybe("stream_id") is not None:
-            self._observed_stream(what, session_id, line)
+            self._observed_stream(session_id, line)
 
-    def _observed_stream(self, what: str, session_id: str, line: Line) -> None:  # noqa: C901 - one line a kind
+    def _observed_stream(self, session_id: str, line: Line) -> None:  # noqa: C901 - one line a kind
         stream_id = line.text("stream_id")
         is_new = self.get(stream_id) is None
         story = self.story(stream_id, session_id)
-        match what:
-            case "TurnStarted":
+        match line.seen:
+            case observations.TurnStarted:
                 self._begin(story, session_id, line, is_new=is_new)
-            case "StartConflicted":
+            case observations.StartConflicted:
                 self._run(story, session_id)
-            case "StreamSpoke" if story.doubted is not None:
+            case observations.StreamSpoke if story.doubted is not None:
                 story.revive()
-            case "StatusSeen":
+            case observations.StatusSeen:
                 self._status(story, session_id, line)
-            case "StreamMissing":
+            case observations.StreamMissing:
                 story.hinted, story.lost = True, line
                 story.doubt(line)
-            case "StreamEnded":
+            case observations.StreamEnded:
                 self._end(story, line)
-            case "CancelAccepted" | "CancelRefused" | "CancelFailed":
+            case observations.CancelAccepted | observations.CancelRefused | observations.CancelFailed:
                 self._outcome(story, line)
-            case "SlotSeen":
+            case observations.SlotSeen:
                 self._slot(story, line)
-            case "RelaysEnded" | "CancelAnswered" if story.is_settling and story.stop is not None:
-                story.stop.relays_ended |= what == "RelaysEnded"
-                if what == "CancelAnswered":  # later ones are other callers'
-                    story.stop.answered = story.stop.answered or line
+            case observations.RelaysEnded if story.is_settling and story.stop is not None:
+                story.stop.relays_ended = True
+            case observations.CancelAnswered if story.is_settling and story.stop is not None:
+                story.stop.answered = story.stop.answered or line  # later ones are other callers'
 
     def _restarted(self, story: StreamStory, line: Line) -> None:
         story.hinted, story.lost = True, line
@@ -105,7 +106,7 @@ class Streams(Shelf):
 
     def _supersede(self, story: StreamStory, line: Line) -> None:
         """A runner has turns begin beside each other, and none ends by that (F20)."""
-        if line.fields.get("hosted") is False:
+        if line.value("hosted") is False:
             return
         if story.is_settling and story.stop is not None:
             story.stop.followed = story.stop.followed or line
@@ -120,7 +121,7 @@ class Streams(Shelf):
             other.hinted = other.hinted or other is not story
 
     def _status(self, story: StreamStory, session_id: str, line: Line) -> None:
-        if line.fields.get("active"):
+        if line.value("active"):
             self._run(story, session_id)
             if not (story.pending or story.is_settling):
                 story.revive()
@@ -151,7 +152,7 @@ class Streams(Shelf):
         if cancel_id is None:
             story.pending.clear()
         story.pending.pop(cancel_id or "", None)
-        is_end = line.text("what") == "CancelRefused" and line.fields.get("gone") is True
+        is_end = line.seen is observations.CancelRefused and line.value("gone") is True
         story.hinted = story.hinted or is_end
         if is_end and story.ended is None:
             story.believed = story.believed or line

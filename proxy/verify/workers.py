@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import starmap
 
+from proxy.events.cancels import CancelRepeated, CancelSaid
+from proxy.events.guard import WorkersListed
 from proxy.verify.lines import Line
 from proxy.verify.stories import CancelStory, StreamStory
 from proxy.verify.streams import Streams
@@ -26,7 +28,7 @@ class Run:
 def runs_of(line: Line) -> list[Run]:
     """The workers of a `workers_listed` that it does not name; where it says no more of them, each may be anybody's."""
     count = line.number_of("unnamed") or 0
-    began, cancelled = line.fields.get("began"), line.fields.get("cancelled")
+    began, cancelled = line.value("began"), line.value("cancelled")
     if not (isinstance(began, list) and isinstance(cancelled, list) and len(began) == len(cancelled) == count):
         return [Run(None, None)] * min(int(count), 1)
     return list(starmap(_run, zip(began, cancelled, strict=True)))
@@ -100,13 +102,12 @@ class Workers:
 
     def learn(self, line: Line) -> None:
         """Takes in what the guard saw of workers by itself."""
-        match line.event:
-            case "workers_listed":
-                self.listed(line)
-            case "cancel_repeated":
-                self.repeated(line)
-            case _:
-                self.looked(line)
+        if line.kind is WorkersListed:
+            self.listed(line)
+        elif line.kind is CancelRepeated:
+            self.repeated(line)
+        else:
+            self.looked(line)
 
     def listed(self, line: Line) -> None:
         """Takes in a `workers_listed`."""
@@ -125,7 +126,7 @@ class Workers:
     def _named(self, story: StreamStory, line: Line) -> None:
         """It is there: if a cancel was refused before, a second one finds nobody on this backend (F14)."""
         if story.gone is not None and line.asked >= story.gone.t:
-            self._is_one_shot |= story.gone.event in ("cancel_said", "cancel_repeated")
+            self._is_one_shot |= story.gone.kind in (CancelSaid, CancelRepeated)
             story.gone = None
             self._keep(story)
         story.named = line
@@ -142,7 +143,7 @@ class Workers:
         story = self._streams.story(line.text("stream"))
         is_late = story.believed is not None and not is_sent_after(cancel, story.believed)
         is_first = cancel.verdict not in (None, "repeat") and not (story.is_settling or is_late)
-        if line.fields.get("cancelled") is True and is_first:
+        if line.value("cancelled") is True and is_first:
             self.accepted(story, line)
         self._answered(story, line)
 
@@ -156,7 +157,7 @@ class Workers:
     def repeated(self, line: Line) -> None:
         """Takes in a `cancel_repeated`."""
         if story := self._streams.get(line.text("stream")):
-            if line.fields.get("cancelled") is True and is_after(line, story.believed):
+            if line.value("cancelled") is True and is_after(line, story.believed):
                 story.gone = story.believed = None
             self._answered(story, line)
 
@@ -164,16 +165,16 @@ class Workers:
         """Takes in that the guard concluded from a first cancel's refusal that no worker is there (F20)."""
         said = cancel.said if cancel else None
         is_named = story.named is not None and said is not None and story.named.number > said.number
-        is_run_elsewhere = story.began is not None and story.began.fields.get("hosted") is False
-        was_refused = said is not None and said.fields.get("cancelled") is False
-        if line.fields.get("gone") is True and was_refused and not (is_named or is_run_elsewhere):
+        is_run_elsewhere = story.began is not None and story.began.value("hosted") is False
+        was_refused = said is not None and said.value("cancelled") is False
+        if line.value("gone") is True and was_refused and not (is_named or is_run_elsewhere):
             self._found_gone(story, line)
 
     def _answered(self, story: StreamStory, line: Line) -> None:
         if story.stop is None:
             return
         story.stop.looked = line
-        if line.fields.get("cancelled") is False and not self._is_one_shot:
+        if line.value("cancelled") is False and not self._is_one_shot:
             self._found_gone(story, line)
 
     def _found_gone(self, story: StreamStory, line: Line) -> None:

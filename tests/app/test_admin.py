@@ -63,7 +63,7 @@ async def make_stage() -> AsyncIterator[MakeStage]:
             backend.faults = faults or Faults()
             chosen = settings_for(backend, **settings)
             observed = Observed()
-            proxy = await stack.enter_async_context(running(chosen, observed.report, notice=observed.report))
+            proxy = await stack.enter_async_context(running(chosen, observed.report))
             url = await stack.enter_async_context(administered(chosen, proxy, observed))
             assert url is not None
             connector = aiohttp.TCPConnector(limit=0)

@@ -17,6 +17,7 @@ from proxy.demo import Backend
 from proxy.http.upstream.lanes import Lane
 from proxy.ops import log
 from proxy.ops.trace import Trace
+from tests.support.happenings import happened
 from tests.support.lab import FAST, PATIENCE, Browser
 from tests.support.notes import Notes
 
@@ -59,7 +60,7 @@ class Reloaded:
         self.settings: Settings | SettingsError = settings
         self.notes = Notes()
         self.proxy = proxy
-        self.reload = Reload(self._load, settings, proxy, trace, notice=self.notes)
+        self.reload = Reload(self._load, settings, proxy, trace, report=self.notes)
 
     def with_(self, settings: Settings | SettingsError) -> dict[str, object]:
         """What is told of their being read."""
@@ -142,9 +143,9 @@ async def test_the_trace_tells_the_limits_in_force(backend: Backend, tmp_path: P
         async with running(settings, trace) as proxy:
             reloaded, lingering = Reloaded(settings, proxy, trace), edited(settings, "ownership", linger=7.0)
             reloaded.with_(lingering)
-            trace("internal_error", step="testing")
+            trace(happened("internal_error", step="testing"))
             reloaded.with_(edited(lingering, "relay", buffer=7))
-            trace("internal_error", step="testing")
+            trace(happened("internal_error", step="testing"))
     begun = [line for line in path.read_text().splitlines() if '"trace_begun"' in line]
     assert ['"linger":7.0' in line for line in begun] == [False, True], "no other limits, no other part"
 

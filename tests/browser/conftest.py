@@ -26,6 +26,8 @@ from playwright.async_api import (
 from proxy.app import running
 from proxy.config import ListenSettings, Settings, UpstreamSettings
 from proxy.demo import RELEASES, Backend, CancelOrder, Pace
+from proxy.events.event import Event
+from proxy.events.guard import InternalError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
@@ -180,9 +182,9 @@ async def guarded_url(backend: Backend) -> AsyncIterator[str]:
     """The proxy in front of the backend, with the settings it is shipped with; no internal error may be left."""
     errors: list[dict[str, object]] = []
 
-    def report(event: str, /, **fields: object) -> None:
-        if event == "internal_error":
-            errors.append(fields)
+    def report(event: Event, /) -> None:
+        if isinstance(event, InternalError):
+            errors.append(event.fields())
 
     settings = Settings(listen=ListenSettings(port=0), upstream=UpstreamSettings(url=backend.url))
     async with running(settings, report) as proxy:

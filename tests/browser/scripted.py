@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from proxy.app import running
 from proxy.config import ListenSettings, Settings, UpstreamSettings
+from proxy.events.guard import InternalError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from playwright.async_api import Page
+
+    from proxy.events.event import Event
 
 PATIENCE = 10.0
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 22\r\n\r\n<!doctype html><p>here"
@@ -138,9 +141,9 @@ async def guarded(upstream: str) -> AsyncIterator[str]:
     """The proxy in front of a backend, with the settings it is shipped with; no internal error may be left."""
     errors: list[dict[str, object]] = []
 
-    def report(event: str, /, **fields: object) -> None:
-        if event == "internal_error":
-            errors.append(fields)
+    def report(event: Event, /) -> None:
+        if isinstance(event, InternalError):
+            errors.append(event.fields())
 
     settings = Settings(listen=ListenSettings(port=0), upstream=UpstreamSettings(url=upstream))
     async with running(settings, report) as proxy:

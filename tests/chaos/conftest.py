@@ -18,6 +18,8 @@ from proxy.app import Running, running
 from proxy.config import LaneSettings, ListenSettings, RelaySettings, Settings, UpstreamSettings
 from proxy.demo import Backend
 from proxy.demo.ledger import ConnectionRecord
+from proxy.events.event import Event
+from proxy.ops.trace import UNTRACED
 from tests.support.lab import FAST, OWNERSHIP, Browser, Lab
 from tests.support.processes import ON_ASYNCIO, ON_UVLOOP, Process
 from tests.support.raw import RawBrowser
@@ -122,8 +124,9 @@ async def make_stage() -> AsyncIterator[MakeStage]:
             session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
             reports: list[tuple[str, dict[str, object]]] = []
 
-            def report(event: str, /, **fields: object) -> None:
-                reports.append((event, fields))
+            def report(event: Event, /) -> None:
+                if type(event) not in UNTRACED:
+                    reports.append((event.name, event.fields()))
 
             proxy = await stack.enter_async_context(running(settings, report))
             stage = Stage(backend, session, proxy)

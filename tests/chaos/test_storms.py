@@ -112,7 +112,7 @@ async def weather(request: pytest.FixtureRequest) -> AsyncIterator[Weather]:
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         lab = Lab(backend, session)
-        lab.guarded_by(await stack.enter_async_context(running(settings, lab.report, notice=lab.notice)))
+        lab.guarded_by(await stack.enter_async_context(running(settings, lab.report)))
         before = await stack.enter_async_context(FaultyNetwork(int(lab.browser.base.rpartition(":")[2]), seed + 1))
         yield Weather(lab, before, behind, seed)
 

@@ -56,7 +56,7 @@ class Drained:
         self.ownership = ownership(self.notes)
         backend = cast("Backend", self.health)
         self.starts = StartGuard(backend, self.ownership, apart=Turns(), tasks=tasks, live=live(), report=self.notes)
-        self.drain = Drain(backend, self.ownership, self.relays, self.starts, tasks, timeout=TIMEOUT, notice=self.notes)
+        self.drain = Drain(backend, self.ownership, self.relays, self.starts, tasks, timeout=TIMEOUT, report=self.notes)
 
     @property
     def now(self) -> float:

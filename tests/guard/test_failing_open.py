@@ -1,5 +1,6 @@
 """P8: an internal error of the guard, wherever it strikes, is logged and the request passes unchanged."""
 
+import json
 import logging
 from typing import Any
 
@@ -12,6 +13,7 @@ from proxy.hermes import answers, events
 from proxy.ownership import ownership
 from proxy.ownership.ownership import Ownership
 from proxy.relay import chatwatch
+from proxy.relay.leftover import Leftover
 from proxy.relay.relays import Relays
 from proxy.sse import Scanner
 from proxy.store.memory import MemoryStore
@@ -105,3 +107,20 @@ async def test_a_mistake_is_logged_and_reported(
     assert "injected" in caplog.text
     assert [said["step"] for said in lab.reported("internal_error")] == ["judging a cancel"]
     assert lab.backend.ledger.cancels["unknown"] == 1, "it went on, once"
+
+
+async def test_a_mistake_about_a_relay_is_told_with_its_relay_and_its_stream(
+    make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def mistaken(*_: object) -> None:
+        raise RuntimeError("injected")
+
+    lab = await make_lab()
+    monkeypatch.setattr(Leftover, "_look", mistaken)
+    started = await lab.browser.start(await lab.browser.new_session(), "n=1 tag=A")
+    tab = await lab.browser.open(started.json["stream_id"]).ended()
+
+    told = {json.dumps(said) for said in lab.reported("internal_error")}
+    about = {"relay": "r-1", "stream": started.json["stream_id"], "step": "looking for the end of a turn"}
+    assert told == {json.dumps(about)}, "in that order"
+    assert tab.endings == ["stream_end"]

@@ -400,7 +400,7 @@ async def test_a_tool_that_ends_before_the_answer_comes_may_have_missed_it() -> 
     async with Tasks() as tasks:
         steering = Steering(tasks, Hermes())
         await steering.runs()
-        with closing(steering.steers.opened("x", steering.notes)) as reader:
+        with closing(steering.steers.opened("x", "r-1")) as reader:
             asking = steering.steer()
             await asyncio.sleep(0.5)
             reader.saw("tool_complete", b'{"tid": "call_1"}')
@@ -421,7 +421,7 @@ async def test_a_steer_whose_browser_leaves_is_carried_out_and_remembered() -> N
         asking.cancel()
         await asyncio.sleep(1)
 
-        with closing(steering.steers.opened("x", steering.notes)) as reader:
+        with closing(steering.steers.opened("x", "r-1")) as reader:
             assert given_back(reader) == "left"
 
 
@@ -431,7 +431,7 @@ async def test_a_turn_that_nobody_knew_is_named_by_the_answer() -> None:
     async with Tasks() as tasks:
         steering = Steering(tasks, Hermes())
         await steering.steer()
-        with closing(steering.steers.opened("x", steering.notes)) as reader:
+        with closing(steering.steers.opened("x", "r-1")) as reader:
             assert given_back(reader) == "left"
 
 

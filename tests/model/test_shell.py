@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from proxy.app import compose
 from proxy.config import OwnershipSettings, Settings
+from proxy.events.guard import InternalError
 from proxy.hermes.contract import Change, OpenStream
 from proxy.http.account import Account
 from proxy.http.errors import BackendBrokenError, BackendUnreachableError
@@ -36,6 +37,7 @@ from tests.support.virtual_time import VirtualTimeLoop
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from proxy.events.event import Event
     from proxy.guard.handler import Handler
     from proxy.guard.label import Judged
     from proxy.http.headers import RawHeaders
@@ -284,7 +286,7 @@ class Shell(RuleBasedStateMachine):
             return
         try:
             self._run(asyncio.sleep(AT_LAST))
-            self._report("looked_at_last")
+            self.reports.append(_line(self.loop, "looked_at_last"))
             self._check()
         finally:
             self._close_proxy()
@@ -412,10 +414,10 @@ class Shell(RuleBasedStateMachine):
         self.requests.clear()
         self._run(self.tasks.__aexit__())
 
-    def _report(self, event: str, /, **fields: object) -> None:
-        self.reports.append(_line(self.loop, event, **fields))
-        if event == "internal_error":
-            self.mistakes.append(fields)
+    def _report(self, event: Event, /) -> None:
+        self.reports.append(_line(self.loop, event.name, **event.fields()))
+        if isinstance(event, InternalError):
+            self.mistakes.append(event.fields())
 
     def _pick(self, pick: int) -> str:
         streams = list(self.hermes.turns)

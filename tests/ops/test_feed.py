@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from proxy.ops.feed import BACKLOG, WATCHERS, Feed, TooManyWatchersError
+from tests.support.happenings import happened
 from tests.support.virtual_time import in_virtual_time
 
 STREAM = "0123456789abcdef"
@@ -17,14 +18,14 @@ def feed() -> Feed:
 @in_virtual_time
 async def test_a_watcher_is_told_what_is_reported_from_then_on() -> None:
     told = feed()
-    told("relay_opened")
+    told(happened("relay_opened"))
     with told.watched() as watcher:
-        told("cancel_answered", stream=STREAM, verdict="stale", cancelled=False)
+        told(happened("cancel_said", stream=STREAM, cancel="c-1", status=200, cancelled=False))
         lost, (happening,) = await watcher.take(1)
 
     assert lost == 0
-    assert (happening.at, happening.event) == (1000.5, "cancel_answered")
-    assert happening.fields == {"stream": "01234567", "verdict": "stale", "cancelled": False}
+    assert (happening.at, happening.event) == (1000.5, "cancel_said")
+    assert happening.fields == {"stream": "01234567", "cancel": "c-1", "status": 200, "cancelled": False}
 
 
 @in_virtual_time
@@ -38,7 +39,7 @@ async def test_nothing_comes_when_nothing_happens() -> None:
 async def test_a_watcher_that_waits_is_told_at_once() -> None:
     told = feed()
     with told.watched() as watcher:
-        asyncio.get_running_loop().call_later(2, told, "drain_began")
+        asyncio.get_running_loop().call_later(2, told, happened("drain_began"))
         _, (happening,) = await watcher.take(10)
 
     assert happening.event == "drain_began"
@@ -50,12 +51,12 @@ async def test_a_slow_watcher_loses_the_oldest_and_is_told_how_many() -> None:
     told = feed()
     with told.watched() as slow, told.watched() as quick:
         for number in range(BACKLOG + 3):
-            told("relay_opened", number=number)
+            told(happened("drain_began", relays=number))
             if number < 3:
                 await quick.take(1)
         lost, happenings = await slow.take(1)
         assert lost == 3
-        assert [one.fields["number"] for one in happenings] == list(range(3, BACKLOG + 3))
+        assert [one.fields["relays"] for one in happenings] == list(range(3, BACKLOG + 3))
         assert (await quick.take(1))[0] == 0
         assert await slow.take(1) == (0, [])
 
@@ -78,7 +79,7 @@ async def test_only_so_many_watch_at_once() -> None:
 async def test_what_comes_many_times_a_second_is_not_told(event: str) -> None:
     told = feed()
     with told.watched() as watcher:
-        told(event, stream=STREAM)
+        told(happened(event))
         assert await watcher.take(1) == (0, [])
 
 
@@ -86,10 +87,10 @@ async def test_what_comes_many_times_a_second_is_not_told(event: str) -> None:
 async def test_a_long_text_is_clipped() -> None:
     told = feed()
     with told.watched() as watcher:
-        told("request_ended", path="/" + "a" * 1000)
+        told(happened("request_refused", code="cross_site", path="/" + "a" * 1000, client="10.0.0.1"))
         _, (happening,) = await watcher.take(1)
 
-    assert happening.fields == {"path": "/" + "a" * 199 + "…"}
+    assert happening.fields == {"code": "cross_site", "path": "/" + "a" * 199 + "…", "client": "10.0.0.1"}
 
 
 @in_virtual_time

@@ -1,6 +1,7 @@
 """The last minutes: how many events a step, and how long cancels took."""
 
 from proxy.ops.history import SPAN, STEP, History, Outcome
+from tests.support.happenings import happened
 
 STEPS = int(SPAN / STEP)
 
@@ -22,9 +23,9 @@ def test_it_begins_with_nothing() -> None:
 def test_events_are_counted_by_step() -> None:
     clock = Clock()
     history = History(clock)
-    history("relay_wrote", events=["token", "token"], count=2)
+    history(happened("relay_wrote", events=["token", "token"], count=2))
     clock.now += STEP
-    history("relay_wrote", events=["done"], count=1)
+    history(happened("relay_wrote", events=["done"], count=1))
     clock.now += 2 * STEP
 
     assert history.events()[-4:] == (2, 1, 0, 0)
@@ -34,7 +35,7 @@ def test_events_are_counted_by_step() -> None:
 def test_the_oldest_steps_are_forgotten() -> None:
     clock = Clock()
     history = History(clock)
-    history("relay_wrote", events=["token"], count=1)
+    history(happened("relay_wrote", events=["token"], count=1))
     clock.now += SPAN - STEP
     assert history.events()[0] == 1
     clock.now += STEP
@@ -46,9 +47,9 @@ def test_the_oldest_steps_are_forgotten() -> None:
 def test_a_cancel_is_remembered_with_how_long_it_took() -> None:
     clock = Clock()
     history = History(clock)
-    history("cancel_settled", took=0.12, missing=[])
+    history(happened("cancel_settled", took=0.12, missing=[]))
     clock.now += 1
-    history("cancel_settled", missing=["terminal_seen"])
+    history(happened("cancel_settled", missing=["terminal_seen"]))
 
     assert history.outcomes() == (Outcome(1000.0, 0.12), Outcome(1001.0, None))
     clock.now = 1000.5 + SPAN
@@ -57,7 +58,7 @@ def test_a_cancel_is_remembered_with_how_long_it_took() -> None:
 
 def test_what_else_is_reported_is_none_of_its_business() -> None:
     history = History(Clock())
-    history("observed", what="TurnStarted")
+    history(happened("observed"))
 
     assert history.events() == (0,) * STEPS
     assert history.outcomes() == ()

@@ -8,7 +8,13 @@ from typing import Any, Literal
 
 import pytest
 
+from proxy.core.observations import SessionRotated, StreamSpoke
+from proxy.events.cancels import CancelAnswered, CancelForwarded
+from proxy.events.event import Event
+from proxy.events.guard import Observed
+from proxy.events.starts import StartReceived
 from proxy.ops.log import LogReport, configure
+from tests.support.happenings import happened
 
 ID = "0123456789abcdef"
 
@@ -31,13 +37,16 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 def test_a_report_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "info")
-    LogReport()("cancel_answered", verdict="stale", reason=None, status=200, cancelled=False)
+    LogReport()(CancelAnswered("x", "c-1", None, "stale", None, 200, cancelled=False))
 
     (line,) = lines(capsys)
     assert line.pop("timestamp").endswith("Z")
     assert line == {
         "event": "cancel_answered",
         "level": "info",
+        "stream": "x",
+        "cancel": "c-1",
+        "first": None,
         "verdict": "stale",
         "reason": None,
         "status": 200,
@@ -62,11 +71,19 @@ def test_a_mistake_is_logged_with_its_traceback_on_the_same_line(capsys: pytest.
     assert "ValueError: a mistake" in line["exception"]
 
 
-@pytest.mark.parametrize("field", ["session", "stream", "stream_id", "new_session_id"])
-def test_an_id_is_only_begun(capsys: pytest.CaptureFixture[str], field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "event"),
+    [
+        ("session", StartReceived("s-1", ID)),
+        ("stream", CancelForwarded(ID, "c-1")),
+        ("stream_id", Observed("s", StreamSpoke(0.0, ID))),
+        ("new_session_id", Observed("s", SessionRotated(0.0, ID))),
+    ],
+)
+def test_an_id_is_only_begun(capsys: pytest.CaptureFixture[str], field: str, event: Event) -> None:
     """Whoever knows a stream's id may stop it."""
     configure("json", "debug")
-    LogReport()("observed", **{field: ID})
+    LogReport()(event)
 
     (line,) = lines(capsys)
     assert line[field] == ID[:8]
@@ -74,7 +91,7 @@ def test_an_id_is_only_begun(capsys: pytest.CaptureFixture[str], field: str) -> 
 
 def test_an_id_that_is_not_known_stays_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "info")
-    LogReport()("relay_opened", stream=None)
+    LogReport()(happened("relay_opened", stream=None))
 
     (line,) = lines(capsys)
     assert line["stream"] is None
@@ -86,11 +103,11 @@ TRACED = ("observed", "relay_wrote", "upstream_closed", "browser_left", "cancel_
 @pytest.mark.parametrize("event", [*TRACED, "workers_listed", "workers_unknown"])
 def test_what_is_the_traces_business_is_for_debugging(capsys: pytest.CaptureFixture[str], event: str) -> None:
     configure("json", "info")
-    LogReport()(event)
+    LogReport()(happened(event))
     assert lines(capsys) == []
 
     configure("json", "debug")
-    LogReport()(event)
+    LogReport()(happened(event))
     (line,) = lines(capsys)
     assert line["level"] == "debug"
 
@@ -107,7 +124,7 @@ def test_what_is_below_the_level_is_left_out(capsys: pytest.CaptureFixture[str],
 
 def test_text_is_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
     configure("console", "info")
-    LogReport()("relay_ended", why="terminal event", stream=ID)
+    LogReport()(happened("relay_ended", why="terminal event", stream=ID))
 
     text = capsys.readouterr().err
     assert "relay_ended" in text
@@ -120,23 +137,23 @@ def test_text_is_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_line_begins_with_when_how_grave_and_what(capsys: pytest.CaptureFixture[str]) -> None:
     """And goes on as it was reported, so that lines can be read below each other."""
     configure("json", "info")
-    LogReport()("request_ended", method="GET", path="/", status=200, error=None)
+    LogReport()(happened("request_refused", code="cross_site", path="/", client="10.0.0.1"))
 
     (line,) = lines(capsys)
-    assert list(line) == ["timestamp", "level", "event", "method", "path", "status", "error"]
+    assert list(line) == ["timestamp", "level", "event", "code", "path", "client"]
 
 
 def test_text_leaves_out_what_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     configure("console", "info")
-    LogReport()("request_ended", method="GET", path="/", status=200, error=None)
+    LogReport()(happened("steer_unremembered", stream=None, length=4))
 
-    assert capsys.readouterr().err.rstrip().endswith("method=GET path=/ status=200")
+    assert capsys.readouterr().err.rstrip().endswith("steer_unremembered             length=4")
 
 
 def test_what_is_slow_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "warning")
-    LogReport()("request_ended")
-    LogReport()("request_slow")
+    LogReport()(happened("request_ended"))
+    LogReport()(happened("request_slow"))
 
     (line,) = lines(capsys)
     assert (line["event"], line["level"]) == ("request_slow", "warning")
@@ -150,7 +167,7 @@ def test_only_a_terminal_is_given_colours(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     configure("console", "info")
-    LogReport()("relay_ended")
+    LogReport()(happened("relay_ended"))
 
     assert ("\x1b[" in capsys.readouterr().err) == terminal
 
@@ -184,7 +201,7 @@ def test_a_terminal_gets_text_and_anything_else_json(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     configure(None, "info")
-    LogReport()("relay_ended")
+    LogReport()(happened("relay_ended"))
 
     assert capsys.readouterr().err.startswith("{") == (log_format == "json")
 
@@ -192,6 +209,6 @@ def test_a_terminal_gets_text_and_anything_else_json(
 def test_configuring_again_replaces_and_does_not_add(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "info")
     configure("json", "info")
-    LogReport()("relay_ended")
+    LogReport()(happened("relay_ended"))
 
     assert len(lines(capsys)) == 1

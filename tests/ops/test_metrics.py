@@ -7,6 +7,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from proxy.ops.metrics import LaneUse, Levels, Metrics
+from tests.support.happenings import happened
 
 LEVELS = Levels(
     streams={"running": 2, "cancel_sent": 0, "settling": 1},
@@ -72,14 +73,14 @@ def test_a_scraper_gets_the_format_that_it_asks_for(scraped: Scraped) -> None:
 def test_cancels_are_counted_by_verdict_and_reason(
     scraped: Scraped, event: str, fields: dict[str, Any], labels: tuple[str, str]
 ) -> None:
-    scraped.report(event, stream="x", cancel="c-1", **fields)
+    scraped.report(happened(event, stream="x", cancel="c-1", **fields))
 
     assert scraped.value("cancels_total", verdict=labels[0], reason=labels[1]) == 1
 
 
 def test_a_settled_cancel_is_measured_and_another_says_what_was_missing_first(scraped: Scraped) -> None:
-    scraped.report("cancel_settled", took=0.12, missing=[])
-    scraped.report("cancel_settled", missing=["terminal_seen", "slot_free"])
+    scraped.report(happened("cancel_settled", took=0.12, missing=[]))
+    scraped.report(happened("cancel_settled", missing=["terminal_seen", "slot_free"]))
 
     assert scraped.value("cancel_settle_seconds_count") == 1
     assert scraped.value("cancel_settle_seconds_bucket", le="0.15") == 1
@@ -88,9 +89,9 @@ def test_a_settled_cancel_is_measured_and_another_says_what_was_missing_first(sc
 
 
 def test_the_time_until_the_worker_was_gone_is_measured_whatever_else_was_missing(scraped: Scraped) -> None:
-    scraped.report("cancel_settled", took=12.0, slot_free=12.0, missing=[])
-    scraped.report("cancel_settled", slot_free=1.5, missing=["terminal_seen"])
-    scraped.report("cancel_settled", missing=["slot_free"])
+    scraped.report(happened("cancel_settled", took=12.0, slot_free=12.0, missing=[]))
+    scraped.report(happened("cancel_settled", slot_free=1.5, missing=["terminal_seen"]))
+    scraped.report(happened("cancel_settled", missing=["slot_free"]))
 
     assert scraped.value("worker_gone_seconds_count") == 2
     assert scraped.value("worker_gone_seconds_sum") == pytest.approx(13.5)
@@ -104,7 +105,7 @@ def test_repeated_cancels_are_counted_by_what_the_backend_said(
     cancelled: bool | None,  # noqa: FBT001 - a test's parameter
     label: str,
 ) -> None:
-    scraped.report("cancel_repeated", stream="x", cancelled=cancelled, took=0.01)
+    scraped.report(happened("cancel_repeated", stream="x", cancelled=cancelled, took=0.01))
 
     assert scraped.value("cancel_repeats_total", cancelled=label) == 1
     assert scraped.report.totals()["repeats"] == {label: 1}
@@ -114,7 +115,8 @@ def test_a_start_waits_from_its_hold_to_its_forwarding(scraped: Scraped) -> None
     """It may be held more than once, and tried in between."""
     waiting = []
     for event in ("held", "forwarded", "conflict_spurious", "held", "hold_expired", "forwarded", "answered"):
-        scraped.report(f"start_{event}", start="s-1", held=True, waited=0.4, status=200)
+        told = {"held": True, "waited": 0.4} if event == "answered" else {}
+        scraped.report(happened(f"start_{event}", start="s-1", **told))
         waiting.append(scraped.value("starts_waiting"))
 
     assert waiting == [1, 0, 1, 1, 1, 0, 0]
@@ -125,7 +127,7 @@ def test_a_start_waits_from_its_hold_to_its_forwarding(scraped: Scraped) -> None
 
 
 def test_a_start_that_was_not_held_is_no_hold(scraped: Scraped) -> None:
-    scraped.report("start_answered", held=False, waited=0.0, status=200)
+    scraped.report(happened("start_answered", held=False, waited=0.0, status=200))
 
     assert scraped.value("starts_total", verdict="forwarded") == 1
     assert scraped.value("start_hold_seconds_count") == 0
@@ -143,23 +145,23 @@ def test_a_start_that_was_not_held_is_no_hold(scraped: Scraped) -> None:
     ],
 )
 def test_an_upstream_that_the_proxy_closed_has_a_cause(scraped: Scraped, fields: dict[str, Any], cause: str) -> None:
-    scraped.report("upstream_closed", **fields)
+    scraped.report(happened("upstream_closed", **fields))
 
     assert scraped.value("orphans_closed_total", cause=cause) == 1
 
 
 @pytest.mark.parametrize("why", ["terminal event", "the backend closed it", "the backend broke off"])
 def test_one_that_came_to_its_end_is_no_orphan(scraped: Scraped, why: str) -> None:
-    scraped.report("upstream_closed", why=why, overdue=None)
+    scraped.report(happened("upstream_closed", why=why, overdue=None))
 
     assert scraped.report.totals()["orphans_closed"] == {}
 
 
 def test_relays_are_counted_while_they_are_open(scraped: Scraped) -> None:
-    scraped.report("relay_opened", call="OpenStream")
-    scraped.report("relay_opened", call="EventStream")
-    scraped.report("relay_wrote", events=["token", "done"], count=2)
-    scraped.report("relay_ended", why="terminal event")
+    scraped.report(happened("relay_opened", call="OpenStream"))
+    scraped.report(happened("relay_opened", call="EventStream"))
+    scraped.report(happened("relay_wrote", events=["token", "done"], count=2))
+    scraped.report(happened("relay_ended", why="terminal event"))
 
     assert scraped.value("relays") == 1
     assert scraped.value("events_relayed_total") == 2
@@ -167,7 +169,7 @@ def test_relays_are_counted_while_they_are_open(scraped: Scraped) -> None:
 
 def ended(scraped: Scraped, **fields: Any) -> None:
     request = {"call": "Other", "status": 200, "ended_by": "proxy", "seconds": 0.25, "backend": 0.2}
-    scraped.report("request_ended", method="GET", path="/api/secret", **{**request, **fields})
+    scraped.report(happened("request_ended", method="GET", path="/api/secret", **{**request, **fields}))
 
 
 def test_a_request_is_measured_with_and_without_the_backend(scraped: Scraped) -> None:
@@ -212,8 +214,8 @@ def test_what_was_refused_or_broken_off_is_counted_by_its_error(scraped: Scraped
 
 
 def test_refusals_and_mistakes_are_counted(scraped: Scraped) -> None:
-    scraped.report("request_refused", code="cross_site", path="/api/chat/cancel", client="10.0.0.1")
-    scraped.report("internal_error", step="judging a cancel")
+    scraped.report(happened("request_refused", code="cross_site", path="/api/chat/cancel", client="10.0.0.1"))
+    scraped.report(happened("internal_error", step="judging a cancel"))
 
     assert scraped.value("requests_refused_total", code="cross_site") == 1
     assert scraped.value("internal_errors_total") == 1
@@ -221,9 +223,9 @@ def test_refusals_and_mistakes_are_counted(scraped: Scraped) -> None:
 
 def test_no_id_path_or_address_is_a_label(scraped: Scraped) -> None:
     ended(scraped, client="10.0.0.1")
-    scraped.report("cancel_answered", stream="stream-1", cancel="c-1", verdict="forwarded", reason=None)
-    scraped.report("request_refused", code="cross_site", path="/api/secret", client="10.0.0.1")
-    scraped.report("an_event_that_nobody_counts", stream="stream-1")
+    scraped.report(happened("cancel_answered", stream="stream-1", cancel="c-1", verdict="forwarded", reason=None))
+    scraped.report(happened("request_refused", code="cross_site", path="/api/secret", client="10.0.0.1"))
+    scraped.report(happened("cancel_forwarded", stream="stream-1"))
     body, _ = scraped.report.exposition(LEVELS, "")
 
     for secret in (b"stream-1", b"c-1", b"/api/secret", b"10.0.0.1"):
@@ -232,13 +234,13 @@ def test_no_id_path_or_address_is_a_label(scraped: Scraped) -> None:
 
 def test_totals_are_the_same_counts_for_people(scraped: Scraped) -> None:
     for verdict, reason in (("forwarded", None), ("stale", "finished"), ("stale", "superseded")):
-        scraped.report("cancel_answered", verdict=verdict, reason=reason)
-    scraped.report("cancel_settled", took=0.12, missing=[])
-    scraped.report("cancel_settled", missing=["answered"])
-    scraped.report("start_answered", held=True, waited=0.1)
-    scraped.report("start_held", start="s-1")
-    scraped.report("relay_opened")
-    scraped.report("upstream_closed", why=None, overdue=None)
+        scraped.report(happened("cancel_answered", verdict=verdict, reason=reason))
+    scraped.report(happened("cancel_settled", took=0.12, missing=[]))
+    scraped.report(happened("cancel_settled", missing=["answered"]))
+    scraped.report(happened("start_answered", held=True, waited=0.1))
+    scraped.report(happened("start_held", start="s-1"))
+    scraped.report(happened("relay_opened"))
+    scraped.report(happened("upstream_closed", why=None, overdue=None))
 
     assert scraped.report.totals() == {
         "cancels": {"forwarded": 1, "stale": 2},

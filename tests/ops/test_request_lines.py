@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,16 +19,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.events.event import Event
 from proxy.ops import log
 from proxy.ops.request_lines import BATCH, HELD_FOR, as_json
+from tests.support.happenings import happened
 from tests.support.lab import PATIENCE
 
 TIMESTAMP = re.compile(r'\{"timestamp": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", ')
 
-NAMES = (
-    *("method", "path", "call", "status", "ended_by", "error", "verdict", "cancel", "received", "sent"),
-    *("seconds", "backend", "client", "session", "stream", "stream_id", "new_session_id"),
-)
+FREQUENT = ("relay_ended", "relay_opened", "request_ended", "start_answered", "start_forwarded")
 ANY_TEXT = st.text(st.characters(codec=None, categories=None))
 """With control characters, and surrogates that stand for themselves."""
 
@@ -87,14 +87,19 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> Stderr:
     return stderr
 
 
-@given(fields=st.dictionaries(st.sampled_from(NAMES), ANY_VALUE))
-def test_a_line_is_the_same_as_structlogs(fields: dict[str, Any]) -> None:
+def with_anything_in_it(event: Event) -> st.SearchStrategy[Event]:
+    fields = st.fixed_dictionaries(dict.fromkeys(event.fields(), ANY_VALUE))
+    return fields.map(lambda said: replace(event, **said))
+
+
+@given(event=st.sampled_from([happened(name) for name in FREQUENT]).flatmap(with_anything_in_it))
+def test_a_line_is_the_same_as_structlogs(event: Event) -> None:
     """To the byte, but for the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", stderr := Stderr())
         log.configure("json", "info")
-        log.LogReport()("request_ended", **fields)
-        logging.getLogger("proxy").info("request_ended", extra=fields)
+        log.LogReport()(event)
+        logging.getLogger("proxy").info(event.name, extra=event.fields())
         fast, slow = stderr.getvalue().splitlines()
 
     assert TIMESTAMP.match(fast)
@@ -107,11 +112,11 @@ def test_a_line_is_the_same_as_structlogs(fields: dict[str, Any]) -> None:
     [(1_700_000_000.0, "2023-11-14T22:13:20Z"), (1_700_000_000.25, "2023-11-14T22:13:20.250000Z")],
 )
 def test_its_time_is_that_of_the_report_in_utc(seconds: float, timestamp: str) -> None:
-    assert json.loads(as_json(seconds, "request_ended", {}))["timestamp"] == timestamp
+    assert json.loads(as_json(seconds, happened("request_ended")))["timestamp"] == timestamp
 
 
 def test_without_a_loop_it_is_written_at_once(stderr: Stderr) -> None:
-    log.LogReport()("request_ended", path=1)
+    log.LogReport()(happened("request_ended", path=1))
 
     assert stderr.paths == [1]
 
@@ -120,12 +125,12 @@ async def test_lines_are_written_together_and_soon(stderr: Stderr) -> None:
     with log.in_batches():
         report = log.LogReport()
         for path in range(3):
-            report("request_ended", path=path)
+            report(happened("request_ended", path=path))
         assert stderr.writes == 0
         await asyncio.sleep(HELD_FOR + 0.05)
         assert (stderr.paths, stderr.writes) == ([0, 1, 2], 1)
 
-        report("request_ended", path=3)
+        report(happened("request_ended", path=3))
         await asyncio.sleep(HELD_FOR + 0.05)
         assert (stderr.paths, stderr.writes) == ([0, 1, 2, 3], 2)
 
@@ -134,7 +139,7 @@ async def test_no_more_are_held_than_a_batch(stderr: Stderr) -> None:
     with log.in_batches():
         report = log.LogReport()
         for path in range(BATCH + 1):
-            report("request_ended", path=path)
+            report(happened("request_ended", path=path))
 
         assert (stderr.paths, stderr.writes) == (list(range(BATCH)), 1)
     assert stderr.paths == list(range(BATCH + 1))
@@ -143,14 +148,14 @@ async def test_no_more_are_held_than_a_batch(stderr: Stderr) -> None:
 async def test_the_order_of_lines_is_that_of_their_reports(stderr: Stderr) -> None:
     with log.in_batches():
         report, other = log.LogReport(), logging.getLogger("aiohttp")
-        report("request_ended")
+        report(happened("request_ended"))
         other.info("a library's")
         assert stderr.events == ["request_ended", "a library's"]
-        report("request_ended")
-        report("request_slow")
-        report("request_ended")
-        report("cancel_settled")
-        report("request_ended")
+        report(happened("request_ended"))
+        report(happened("request_slow"))
+        report(happened("request_ended"))
+        report(happened("cancel_settled"))
+        report(happened("request_ended"))
 
     assert stderr.events == [
         *("request_ended", "a library's", "request_ended", "request_slow"),
@@ -160,7 +165,7 @@ async def test_the_order_of_lines_is_that_of_their_reports(stderr: Stderr) -> No
 
 async def test_a_line_of_another_thread_comes_after_those_that_are_held(stderr: Stderr) -> None:
     with log.in_batches():
-        log.LogReport()("request_ended")
+        log.LogReport()(happened("request_ended"))
         await asyncio.to_thread(logging.getLogger("proxy").warning, "in a thread")
 
         assert stderr.events == ["request_ended", "in a thread"]
@@ -171,7 +176,7 @@ async def test_the_level_may_change(stderr: Stderr) -> None:
         report = log.LogReport()
         for path, level in enumerate(["info", "warning", "debug", "error", "info"]):
             log.set_level(level)
-            report("request_ended", path=path)
+            report(happened("request_ended", path=path))
 
     assert stderr.paths == [0, 2, 4]
 
@@ -180,17 +185,17 @@ async def test_at_the_end_nothing_is_held_any_more(stderr: Stderr) -> None:
     """Nor by an end that is an exception's, and afterwards every line is written at once."""
     report = log.LogReport()
     with contextlib.suppress(asyncio.CancelledError), log.in_batches():
-        report("request_ended", path=1)
+        report(happened("request_ended", path=1))
         raise asyncio.CancelledError
     assert stderr.paths == [1]
 
-    report("request_ended", path=2)
+    report(happened("request_ended", path=2))
     assert stderr.paths == [1, 2]
 
 
 async def test_whoever_flushes_gets_what_is_held(stderr: Stderr) -> None:
     with log.in_batches():
-        log.LogReport()("request_ended")
+        log.LogReport()(happened("request_ended"))
         logging.getLogger().handlers[0].flush()
 
         assert stderr.events == ["request_ended"]
@@ -200,7 +205,7 @@ async def test_a_terminal_gets_every_line_at_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "stderr", stderr := Stderr(terminal=True))
     log.configure("json", "info")
     with log.in_batches():
-        log.LogReport()("request_ended")
+        log.LogReport()(happened("request_ended"))
 
         assert stderr.events == ["request_ended"]
 
@@ -209,9 +214,9 @@ async def test_text_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", stderr := Stderr())
     log.configure("console", "info")
     with log.in_batches():
-        log.LogReport()("request_ended", method="GET", error=None)
+        log.LogReport()(happened("relay_opened", relay="r-1", stream=None, call="Other"))
 
-        assert re.fullmatch(r"\S+ \[info +\] request_ended +method=GET\n", stderr.getvalue())
+        assert re.fullmatch(r"\S+ \[info +\] relay_opened +relay=r-1 call=Other\n", stderr.getvalue())
 
 
 async def test_a_log_that_nobody_reads_any_more_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +229,7 @@ async def test_a_log_that_nobody_reads_any_more_breaks_nothing(monkeypatch: pyte
         with log.in_batches():
             report = log.LogReport()
             for path in range(3 * BATCH):
-                report("request_ended", path=path)
+                report(happened("request_ended", path=path))
             logging.getLogger("proxy").warning("said")
         written = True
     assert written
@@ -237,11 +242,11 @@ async def test_a_value_that_cannot_be_told_costs_its_batch_and_no_request(
     endless.append(endless)
     with log.in_batches():
         report = log.LogReport()
-        report("request_ended", path=endless)
+        report(happened("request_ended", path=endless))
         logging.getLogger().handlers[0].flush()
         assert "Circular reference" in capsys.readouterr().err, "as logging tells of its own errors"
 
-        report("request_ended", path=1)
+        report(happened("request_ended", path=1))
     assert stderr.paths == [1]
 
 
@@ -253,13 +258,15 @@ ENDS = {
 }
 PROGRAM = """
 import asyncio, signal, sys
+from proxy.events.event import Event
 from proxy.ops import log
+from tests.support.happenings import happened
 
 async def main():
     {begin}
         report = log.LogReport()
         for path in range({count}):
-            report("request_ended", path=path)
+            report(happened("request_ended", path=path))
         {end}
 
 log.configure("json", "info")

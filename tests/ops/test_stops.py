@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from proxy.core.records import Ending
 from proxy.ops.stops import Stops
+from tests.support.happenings import happened
 
 
 class Clock:
@@ -13,12 +15,12 @@ class Clock:
 
 
 def judged(stops: Stops, cancel_id: str, verdict: str = "forward", stream: str = "x") -> None:
-    stops("cancel_judged", cancel=cancel_id, stream=stream, verdict=verdict, shared=None)
+    stops(happened("cancel_judged", cancel=cancel_id, stream=stream, verdict=verdict, shared=None))
 
 
 def answered(stops: Stops, cancel_id: str, **said: Any) -> None:
     answer = {"stream": "x", "first": cancel_id, "verdict": "forwarded", "reason": None, "status": 200}
-    stops("cancel_answered", cancel=cancel_id, **{**answer, "cancelled": True, **said})
+    stops(happened("cancel_answered", cancel=cancel_id, **{**answer, "cancelled": True, **said}))
 
 
 def test_a_stop_is_kept_from_its_verdict_on() -> None:
@@ -37,7 +39,7 @@ def test_it_has_the_answer_that_it_was_given() -> None:
 
     stop = stops.get("c-1")
     assert stop is not None
-    assert (stop.verdict, stop.reason, stop.status, stop.cancelled) == ("stale", "superseded", 200, False)
+    assert (stop.verdict, stop.reason, stop.status, stop.cancelled) == ("stale", Ending.SUPERSEDED, 200, False)
 
 
 def test_those_that_are_given_its_answer_count_as_presses() -> None:
@@ -85,7 +87,7 @@ def test_one_whose_verdict_is_corrected_is_still_one() -> None:
 def test_one_without_an_answer_says_why() -> None:
     stops = Stops(Clock())
     judged(stops, "c-1")
-    stops("cancel_failed", cancel="c-1", stream="x", code="backend_unreachable")
+    stops(happened("cancel_failed", cancel="c-1", stream="x", code="backend_unreachable"))
 
     (stop,) = stops.latest()
     assert stop.failed == "backend_unreachable"
@@ -96,8 +98,8 @@ def test_what_is_said_of_one_that_is_not_kept_is_lost() -> None:
     stops = Stops(Clock())
     answered(stops, "c-1")
     answered(stops, "c-2", first=None)
-    stops("cancel_failed", cancel="c-1", stream="x", code="backend_unreachable")
-    stops("cancel_unguarded", cancel="c-1", stream="x")
+    stops(happened("cancel_failed", cancel="c-1", stream="x", code="backend_unreachable"))
+    stops(happened("cancel_unguarded", cancel="c-1", stream="x"))
 
     assert stops.latest() == ()
 

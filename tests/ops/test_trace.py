@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 import proxy
+from proxy.events.event import Event
 from proxy.ops.trace import Trace, fan_out
+from proxy.reporting import Report
 from proxy.verify import verify_files
+from tests.support.happenings import happened
 
 LIMITS = {
     "settle_timeout": 10.0,
@@ -61,9 +64,11 @@ def _events(path: Path) -> list[str]:
 
 def test_an_event_is_one_line_that_is_there_at_once(path: Path, begin: Begin) -> None:
     with begin() as trace:
-        trace("cancel_judged", stream="turn-ü", cancel="c-1", missing=("a", "b"))
+        trace(happened("relay_wrote", relay="r-1", stream="turn-ü", events=["a", "b"]))
         last = path.read_bytes().splitlines(keepends=True)[-1]
-    assert last == (b'{"t":2.0,"event":"cancel_judged","stream":"turn-\\u00fc","cancel":"c-1","missing":["a","b"]}\n')
+    assert last == (
+        b'{"t":2.0,"event":"relay_wrote","relay":"r-1","stream":"turn-\\u00fc","events":["a","b"],"count":0}\n'
+    )
 
 
 def test_a_trace_begins_with_the_limits_in_force(path: Path, begin: Begin) -> None:
@@ -83,7 +88,7 @@ def test_it_is_its_owners_alone(path: Path, begin: Begin) -> None:
 def test_it_rotates_by_size_and_keeps_so_many_older_files(path: Path, begin: Begin) -> None:
     with begin(max_size=450, keep=2) as trace:
         for number in range(8):
-            trace("relay_opened", relay=f"r-{number}", stream="x" * 60)
+            trace(happened("relay_opened", relay=f"r-{number}", stream="x" * 60))
     files = [path, Path(f"{path}.1"), Path(f"{path}.2")]
     assert sorted(path.parent.iterdir()) == files
     heads = [_read(file)[0] for file in files]
@@ -99,7 +104,7 @@ def test_it_rotates_by_size_and_keeps_so_many_older_files(path: Path, begin: Beg
 def test_a_process_goes_on_with_the_file_of_the_one_before(path: Path, begin: Begin) -> None:
     for _ in range(2):
         with begin() as trace:
-            trace("relay_opened", relay="r-1", stream=None)
+            trace(happened("relay_opened", relay="r-1", stream=None))
     assert _events(path) == ["trace_begun", "relay_opened"] * 2
     first, second = (line for line in _read(path) if line["event"] == "trace_begun")
     assert (first["part"], second["part"]) == (1, 1)
@@ -155,12 +160,12 @@ def test_a_full_disk_costs_events_and_is_logged_once(
     with begin() as trace:
         disk.room = 30
         for _ in range(3):
-            trace("relay_opened", relay="lost")
+            trace(happened("relay_opened", relay="lost"))
         disk.room = None
-        trace("relay_opened", relay="kept")
-        trace("relay_opened", relay="kept")
+        trace(happened("relay_opened", relay="kept"))
+        trace(happened("relay_opened", relay="kept"))
         disk.room = 0
-        trace("relay_opened", relay="lost")
+        trace(happened("relay_opened", relay="lost"))
     assert trace.dropped == 4
     assert [(line.get("relay"), line.get("dropped")) for line in _read(path)] == [
         (None, None),
@@ -178,9 +183,9 @@ def test_a_file_that_cannot_be_begun_is_tried_again(path: Path, begin: Begin, di
     """No line is written without a `trace_begun` before it."""
     with begin(max_size=450) as trace:
         disk.room = 0
-        trace("relay_opened", relay="r-1", stream="x" * 400)
+        trace(happened("relay_opened", relay="r-1", stream="x" * 400))
         disk.room = None
-        trace("relay_opened", relay="r-2")
+        trace(happened("relay_opened", relay="r-2"))
     assert _events(path) == ["trace_begun", "trace_gap", "relay_opened"]
     assert _read(path)[2]["relay"] == "r-2"
 
@@ -193,9 +198,9 @@ def test_it_goes_on_after_a_rotation_that_was_refused(
 
     with begin(max_size=450) as trace:
         monkeypatch.setattr(Path, "replace", refuse)
-        trace("relay_opened", relay="r-1", stream="x" * 400)
+        trace(happened("relay_opened", relay="r-1", stream="x" * 400))
         monkeypatch.undo()
-        trace("relay_opened", relay="r-2")
+        trace(happened("relay_opened", relay="r-2"))
     assert trace.dropped == 1
     assert _events(path)[-2:] == ["trace_gap", "relay_opened"]
 
@@ -203,38 +208,39 @@ def test_it_goes_on_after_a_rotation_that_was_refused(
 def test_what_is_reported_after_its_end_opens_it_again(path: Path, begin: Begin) -> None:
     with begin() as trace:
         trace.close()
-    trace("relay_opened", relay="r-1")
+    trace(happened("relay_opened", relay="r-1"))
     trace.close()
     assert _events(path) == ["trace_begun", "trace_begun", "relay_opened"]
 
 
 def test_what_is_no_json_never_raises(path: Path, begin: Begin) -> None:
     with begin() as trace:
-        trace("relay_opened", relay=Path("x"))
+        trace(happened("relay_opened", relay=Path("x")))
     assert _read(path)[1]["relay"] == "x"
 
 
 def test_every_report_is_told_in_order() -> None:
-    told: list[tuple[str, str, dict[str, object]]] = []
+    told: list[tuple[str, Event]] = []
 
-    def reporter(name: str) -> Callable[..., None]:
-        def report(event: str, /, **fields: object) -> None:
-            told.append((name, event, fields))
+    def reporter(name: str) -> Report:
+        def report(event: Event, /) -> None:
+            told.append((name, event))
 
         return report
 
-    fan_out(reporter("log"), reporter("trace"))("relay_ended", relay="r-1", why="silence")
-    assert told == [(name, "relay_ended", {"relay": "r-1", "why": "silence"}) for name in ("log", "trace")]
+    ended = happened("relay_ended", relay="r-1", why="silence")
+    fan_out(reporter("log"), reporter("trace"))(ended)
+    assert told == [("log", ended), ("trace", ended)]
 
 
 def test_other_limits_begin_a_new_part_with_the_next_event(path: Path, begin: Begin) -> None:
     """What happens from then on is measured by them."""
     with begin() as trace:
-        trace("relay_opened", relay="r-1", stream=None)
+        trace(happened("relay_opened", relay="r-1", stream=None))
         trace.measure_by(dict(LIMITS))
         trace.measure_by({**LIMITS, "linger": 60.0})
         assert _events(path) == ["trace_begun", "relay_opened"]
-        trace("relay_ended", relay="r-1", stream=None, why="silence")
+        trace(happened("relay_ended", relay="r-1", stream=None, why="silence"))
     assert _events(path) == ["trace_begun", "relay_opened", "trace_begun", "relay_ended"]
     first, second = (line for line in _read(path) if line["event"] == "trace_begun")
     assert (first["run"], first["part"] + 1) == (second["run"], second["part"])

@@ -43,9 +43,8 @@ class Put:
         self.scanner = Scanner()
 
     def relay(self) -> Leftover:
-        return Leftover(
-            "x", self.ownership, live(), Reader(Steers(self.notes), "x", self.steered, self.notes), report=self.notes
-        )
+        reader = Reader(Steers(self.notes), "x", self.steered, "r-1", self.notes)
+        return Leftover("x", self.ownership, live(), reader, relay="r-1", report=self.notes)
 
     def steer(self, text: str) -> None:
         self.steered.remember("s", text)
@@ -178,7 +177,7 @@ async def test_it_waits_for_the_answer_of_a_stop_and_is_not_given_back_if_that_i
     await put.ownership.observe(CancelAccepted(0.3, "x", "c-1"))
 
     assert await passing == DONE
-    assert put.notes.of("steer_lost") == [{"count": 1, "length": 4, "why": "cancelled"}]
+    assert put.notes.of("steer_lost") == [{"relay": "r-1", "stream": "x", "count": 1, "length": 4, "why": "cancelled"}]
 
 
 @in_virtual_time

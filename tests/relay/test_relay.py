@@ -204,4 +204,4 @@ async def test_a_stream_that_was_compressed_on_the_way_is_passed_on_unread(make_
     assert lab.proxy is not None
     stream: Any = SimpleNamespace(headers=((b"Content-Encoding", coding),))
 
-    assert isinstance(lab.proxy.guard.handler.relays._watch(OpenStream("x"), stream, lab.report), NoWatch)
+    assert isinstance(lab.proxy.guard.handler.relays._watch(OpenStream("x"), stream, "r-1"), NoWatch)

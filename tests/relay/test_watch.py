@@ -48,9 +48,8 @@ class Watched:
 
     def open(self) -> ChatWatch:
         """The watch of another relay of it."""
-        return ChatWatch(
-            "x", self.ownership, self.live, Reader(Steers(self.notes), "x", self.steered, self.notes), report=self.notes
-        )
+        reader = Reader(Steers(self.notes), "x", self.steered, "r-1", self.notes)
+        return ChatWatch("x", self.ownership, self.live, reader, relay="r-1", report=self.notes)
 
     async def runs(self, session_id: str = "s") -> None:
         await self.ownership.turn_seen(session_id, TurnStarted(self.now, "x"))
@@ -124,7 +123,7 @@ async def test_words_that_pass_are_reported_once_a_second_and_break_the_silence(
 
 @in_virtual_time
 async def test_a_channel_is_always_looked_at() -> None:
-    assert not ChannelWatch(ownership(Notes()), Notes()).passes(frame("token"), 0.0)
+    assert not ChannelWatch(ownership(Notes()), "r-1", Notes()).passes(frame("token"), 0.0)
 
 
 @in_virtual_time
@@ -145,7 +144,7 @@ async def test_a_stream_of_no_turn_is_passed_on_whatever_it_says() -> None:
 async def test_an_announced_turn_is_learned_however_its_bytes_arrive() -> None:
     notes = Notes()
     believed = ownership(notes)
-    watch = ChannelWatch(believed, notes)
+    watch = ChannelWatch(believed, "r-1", notes)
     said = b": keepalive\n\n" + frame("server_turn_started", session_id="s", stream_id="x")
 
     for byte in said:
@@ -164,7 +163,7 @@ async def test_anything_else_on_a_channel_teaches_nothing(said: bytes) -> None:
     notes = Notes()
     believed = ownership(notes)
 
-    assert await ChannelWatch(believed, notes).see(said) is None
+    assert await ChannelWatch(believed, "r-1", notes).see(said) is None
     assert notes.said == []
 
 
@@ -189,7 +188,7 @@ async def test_a_terminal_event_ends_the_stream_right_behind_it(event: str, endi
 
     assert await watched.watch.see(said + frame("token", text="leaked")) == len(said)
     assert await watched.ending() is ending
-    assert watched.notes.of("relay_wrote") == [{"events": ["token", event], "count": 2}]
+    assert watched.notes.of("relay_wrote") == [{"relay": "r-1", "stream": "x", "events": ["token", event], "count": 2}]
 
 
 @in_virtual_time
@@ -399,7 +398,7 @@ async def test_an_overdue_ending_is_written_in_the_backends_shape(ending: Ending
     assert name == f"event: {event}"
     fields = json.loads(data.removeprefix("data: "))
     assert (fields["session_id"], fields["synthesized_by"]) == ("s", "stream-guard")
-    assert watched.notes.of("relay_wrote")[-1] == {"events": [event], "count": 1}
+    assert watched.notes.of("relay_wrote")[-1] == {"relay": "r-1", "stream": "x", "events": [event], "count": 1}
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ async def make_lab() -> AsyncIterator[MakeLab]:
                 aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
             )
             lab = Lab(backend, session)
-            lab.guarded_by(await stack.enter_async_context(running(settings, lab.report, notice=lab.notice)))
+            lab.guarded_by(await stack.enter_async_context(running(settings, lab.report)))
             stack.push_async_callback(_leave, lab, ownership)
             return lab
 

@@ -11,7 +11,9 @@ import aiohttp
 from proxy.app import Running
 from proxy.config import OwnershipSettings
 from proxy.demo import Backend, Pace
+from proxy.events.event import Event
 from proxy.guard.drain import Drain
+from proxy.ops.trace import UNTRACED
 from proxy.verify import verify
 from tests.support.notes import Notes
 
@@ -205,15 +207,14 @@ class Lab:
         """When a cancel was first answered, by the guard's clock."""
         return float(self.traced("cancel_answered")[0]["t"])
 
-    def report(self, event: str, /, **fields: object) -> None:
-        """Takes note, as `proxy.reporting.Report`, and keeps a trace."""
-        self.reports.append((event, fields))
-        self.trace.append(json.dumps({"t": asyncio.get_running_loop().time(), "event": event, **fields}))
-        self.changed.set()
-
-    def notice(self, event: str, /, **fields: object) -> None:
-        """Takes note of what is no report of the guard's."""
-        self.notices(event, **fields)
+    def report(self, event: Event, /) -> None:
+        """Takes note, as `proxy.reporting.Report`, and keeps a trace of what belongs into one."""
+        if type(event) in UNTRACED:
+            self.notices(event)
+        else:
+            fields = event.fields()
+            self.reports.append((event.name, fields))
+            self.trace.append(json.dumps({"t": asyncio.get_running_loop().time(), "event": event.name, **fields}))
         self.changed.set()
 
     def forget(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+from proxy.events.event import Event
 from proxy.ownership.limits import Limits, Live
 from proxy.ownership.ownership import Ownership
 from proxy.store.memory import MemoryStore
@@ -15,8 +16,8 @@ class Notes:
     def __init__(self) -> None:
         self.said: list[tuple[str, dict[str, object]]] = []
 
-    def __call__(self, event: str, /, **fields: object) -> None:
-        self.said.append((event, fields))
+    def __call__(self, event: Event, /) -> None:
+        self.said.append((event.name, event.fields()))
 
     def of(self, event: str) -> list[dict[str, object]]:
         """The fields of every report of that name."""

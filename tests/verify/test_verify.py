@@ -3,11 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from proxy.core.observations import Observation
+from proxy.events.catalogue import KINDS
 from proxy.verify import TraceError, TraceFileError, known, verify, verify_files
+from proxy.verify.lines import Field
 from tests.verify.doctored import Doctored, promises, read, stream_of
 
 RELEASES = ("v0.51.195", "v0.51.265", "v0.52.262")
@@ -114,6 +117,16 @@ def test_only_the_last_ends_of_a_session_are_evidence(trace: Doctored) -> None:
     for number in range(40):
         trace.insert(judged, "observed", session="session-1", what="TurnStarted", stream_id=f"more-{number}")
     assert trace.violations() == []
+
+
+def test_every_field_that_is_read_is_one_that_is_written() -> None:
+    """A misspelt one would never be found in a trace; mypy holds the readers to these names."""
+    names = {name for part in get_args(Field) for name in get_args(part)}
+    of_events = {field for kind in KINDS.values() for field in get_type_hints(kind)}
+    of_observations = {field for kind in get_args(Observation) for field in get_type_hints(kind)}
+
+    assert len(names) > 30
+    assert names <= of_events | of_observations | {"what"}
 
 
 # -- P1: no stale forward -------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from proxy.http.upstream.lanes import Lane
 from tests.wire.messages import BEGUN
 
 if TYPE_CHECKING:
+    from proxy.events.event import Event
     from proxy.http.downstream.request import Request
     from proxy.http.downstream.response import Response
     from proxy.http.upstream.upstream import Upstream
@@ -34,8 +35,8 @@ class Told:
         self.said: list[tuple[str, dict[str, Any]]] = []
         self._more = asyncio.Event()
 
-    def __call__(self, event: str, /, **fields: Any) -> None:
-        self.said.append((event, fields))
+    def __call__(self, event: Event, /) -> None:
+        self.said.append((event.name, event.fields()))
         self._more.set()
 
     async def of(self, event: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.events.requests import RequestEnded, RequestSlow
 from proxy.http.downstream.observer import Observer
 from proxy.http.forward import forward
 from proxy.http.settling import settle
@@ -44,9 +45,9 @@ class Ended:
     def __init__(self) -> None:
         self.errors: list[object] = []
 
-    def __call__(self, event: str, /, **fields: object) -> None:
-        if event == "request_ended":
-            self.errors.append(fields["error"])
+    def __call__(self, event: RequestEnded | RequestSlow, /) -> None:
+        if isinstance(event, RequestEnded):
+            self.errors.append(event.error)
 
 
 @pytest.fixture

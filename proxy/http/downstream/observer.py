@@ -6,7 +6,9 @@ import asyncio
 import re
 from functools import lru_cache
 from http import HTTPMethod
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+
+from proxy.events.requests import RequestEnded, RequestSlow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,8 +16,10 @@ if TYPE_CHECKING:
     from proxy.http.account import Who
     from proxy.http.downstream.request import Request
 
-Notice: TypeAlias = "Callable[..., None]"
-"""Takes an event's name, and its fields by keyword; never raises, never waits."""
+Report: TypeAlias = "Callable[[RequestEnded | RequestSlow], None]"
+"""Takes note of what happens; never raises, never waits."""
+
+Told = TypeVar("Told", RequestEnded, RequestSlow)
 
 LEFT: Final = 499
 """The status told where the browser left before its answer was complete; a number of nginx's, as HTTP has none."""
@@ -35,16 +39,16 @@ class Observer:
     """Tells what becomes of requests; never a query's value, a header's or a body.
 
     Args:
-        notice: Told ``request_slow`` and ``request_ended``.
+        report: Told when one has ended, and before that if it is slow.
         slow_after: Seconds after which a request is slow.
 
     Attributes:
         slow_after: May be changed; requests that have begun keep theirs.
     """
 
-    def __init__(self, notice: Notice, *, slow_after: float) -> None:
+    def __init__(self, report: Report, *, slow_after: float) -> None:
         self.slow_after = slow_after
-        self._notice = notice
+        self._report = report
 
     def begin(self, request: Request) -> None:
         """A request is about to be carried out."""
@@ -54,12 +58,12 @@ class Observer:
         """It has ended."""
         request.account.disarm()
         status, ended_by = _outcome(request)
-        self._notice("request_ended", **_fields(request, status, ended_by))
+        self._report(_told(RequestEnded, request, status, ended_by))
 
     def _slow(self, request: Request) -> None:
         if request.response is not None:
             request.response.count()
-        self._notice("request_slow", **_fields(request, request.account.status, None))
+        self._report(_told(RequestSlow, request, request.account.status, None))
 
 
 def _outcome(request: Request) -> tuple[int, Who]:
@@ -69,23 +73,23 @@ def _outcome(request: Request) -> tuple[int, Who]:
     return account.status or ENDED, account.ended_by
 
 
-def _fields(request: Request, status: int | None, ended_by: Who | None) -> dict[str, object]:
+def _told(kind: type[Told], request: Request, status: int | None, ended_by: Who | None) -> Told:
     account, parsed = request.account, request.is_parsed
-    return {
-        "method": shown_method(request.method) if parsed else None,
-        "path": shown_path(request.target) if parsed else None,
-        "call": account.call,
-        "status": status,
-        "ended_by": ended_by,
-        "error": account.error,
-        "verdict": account.verdict,
-        "cancel": account.cancel,
-        "received": request.received,
-        "sent": account.sent,
-        "seconds": round(account.seconds, 4),
-        "backend": round(account.backend, 4),
-        "client": request.client,
-    }
+    return kind(
+        method=shown_method(request.method) if parsed else None,
+        path=shown_path(request.target) if parsed else None,
+        call=account.call,
+        status=status,
+        ended_by=ended_by,
+        error=account.error,
+        verdict=account.verdict,
+        cancel=account.cancel,
+        received=request.received,
+        sent=account.sent,
+        seconds=round(account.seconds, 4),
+        backend=round(account.backend, 4),
+        client=request.client,
+    )
 
 
 def shown_method(method: str) -> str:

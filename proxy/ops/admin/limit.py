@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxy.ops.admin.connection import Connection
 
-    Dropped = Callable[[str], None]
+    Dropped = Callable[[Literal["full", "room", "slow"]], None]
 
 
 class ConnectionLimit:

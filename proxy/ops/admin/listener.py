@@ -5,9 +5,11 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
 from functools import partial
+from typing import Literal
 
 from aiohttp import web
 
+from proxy.events.process import OperatorDropped
 from proxy.ops.admin.calls import METRICS
 from proxy.ops.admin.connection import Connection
 from proxy.ops.admin.limit import ConnectionLimit
@@ -57,6 +59,6 @@ async def _running(app: web.Application) -> AsyncIterator[Callable[[], asyncio.P
         await runner.cleanup()
 
 
-def _dropped(app: web.Application, why: str) -> None:
+def _dropped(app: web.Application, why: Literal["full", "room", "slow"]) -> None:
     if (metrics := app.get(METRICS)) is not None:
-        metrics("operator_dropped", why=why)
+        metrics(OperatorDropped(why))

@@ -16,6 +16,7 @@ from tests.support.virtual_time import in_virtual_time
 if TYPE_CHECKING:
     import pytest
 
+    from proxy.events.event import Event
     from proxy.http.downstream.request import Request
     from proxy.http.downstream.response import Response
 
@@ -33,10 +34,10 @@ class Told:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
-        self.observer = Observer(self._notice, slow_after=1.0)
+        self.observer = Observer(self._report, slow_after=1.0)
 
-    def _notice(self, event: str, **fields: Any) -> None:
-        self.events.append((event, fields))
+    def _report(self, event: Event) -> None:
+        self.events.append((event.name, event.fields()))
 
 
 def failing(error: BaseException, *, late: bool = False) -> Browser:

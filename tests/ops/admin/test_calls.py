@@ -7,6 +7,7 @@ import pytest
 from proxy.core.records import Cancel, Ending, SessionRecord, SlotFreedBy, StreamRecord, StreamState
 from proxy.ops.admin import connection
 from proxy.ops.receipts import Receipt
+from tests.support.happenings import happened
 from tests.support.raw import RawBrowser
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ def settling(**cancel: Any) -> StreamRecord:
 
 def judged(guard: "Guard", verdict: str = "forward", cancel_id: str = "c-1") -> None:
     guard.now = SENT
-    guard.report("cancel_judged", cancel=cancel_id, stream=STREAM, verdict=verdict, shared=None)
+    guard.report(happened("cancel_judged", cancel=cancel_id, stream=STREAM, verdict=verdict, shared=None))
     guard.now = 1000.0
 
 
 def answered(guard: "Guard", cancel_id: str = "c-1", **said: Any) -> None:
     answer = {"first": cancel_id, "verdict": "forwarded", "reason": None, "status": 200, "cancelled": True}
-    guard.report("cancel_answered", cancel=cancel_id, stream=STREAM, **{**answer, **said})
+    guard.report(happened("cancel_answered", cancel=cancel_id, stream=STREAM, **{**answer, **said}))
 
 
 # -- health ---------------------------------------------------------------------------------------
@@ -159,8 +160,8 @@ async def test_a_turn_that_somebody_watches_needs_no_asking(guard: "Guard", oper
 
 
 async def test_the_last_minutes_are_told_in_steps(guard: "Guard", operator: "Operator") -> None:
-    guard.report("relay_wrote", relay="r-1", stream=STREAM, events=["token", "token"], count=2)
-    guard.report("cancel_settled", cancel="c-1", stream=STREAM, took=0.12, missing=[])
+    guard.report(happened("relay_wrote", relay="r-1", stream=STREAM, events=["token", "token"], count=2))
+    guard.report(happened("cancel_settled", cancel="c-1", stream=STREAM, took=0.12, missing=[]))
     guard.now += 1
 
     history = (await operator.ask("/api/history")).json
@@ -228,9 +229,9 @@ async def test_a_cancel_without_a_receipt_says_what_it_was_told(guard: "Guard", 
         judged(guard, cancel_id=outcome)
         answered(guard, outcome, **answer)
     judged(guard, cancel_id="failed")
-    guard.report("cancel_failed", cancel="failed", stream=STREAM, code="backend_unreachable")
+    guard.report(happened("cancel_failed", cancel="failed", stream=STREAM, code="backend_unreachable"))
     judged(guard, cancel_id="unguarded")
-    guard.report("cancel_unguarded", cancel="unguarded", stream=STREAM)
+    guard.report(happened("cancel_unguarded", cancel="unguarded", stream=STREAM))
     judged(guard, cancel_id="unanswered")
 
     cancels = (await operator.ask("/api/cancels")).json["cancels"]

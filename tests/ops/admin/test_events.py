@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from proxy.core.records import Ending
+from proxy.events.cancels import CancelAnswered
 from proxy.ops.admin import events as module
 from proxy.ops.feed import BACKLOG, WATCHERS
+from tests.support.happenings import happened
 from tests.support.raw import RawBrowser
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ async def test_what_happens_is_told_as_it_happens(guard: "Guard", operator: "Ope
     async with operator.session.get(f"{operator.url}/api/events") as response:
         assert response.headers["Content-Type"] == "text/event-stream"
         assert await frame(response) == ": following\n\n"
-        guard.report("cancel_answered", stream="0123456789abcdef", cancel="c-1", verdict="stale", reason="finished")
+        guard.report(CancelAnswered("0123456789abcdef", "c-1", None, "stale", Ending.FINISHED, 200, cancelled=False))
         event, data = parsed(await frame(response))
 
     assert event == "cancel_answered"
@@ -40,8 +43,11 @@ async def test_what_happens_is_told_as_it_happens(guard: "Guard", operator: "Ope
         "at": "2027-01-15T08:00:00.000Z",
         "stream": "01234567",
         "cancel": "c-1",
+        "first": None,
         "verdict": "stale",
         "reason": "finished",
+        "status": 200,
+        "cancelled": False,
     }
 
 
@@ -58,7 +64,7 @@ async def test_a_gap_is_told_before_what_comes_after_it(guard: "Guard", operator
     async with operator.session.get(f"{operator.url}/api/events") as response:
         await frame(response)
         for number in range(BACKLOG + 5):  # without a pause: the watcher has no time to take any
-            guard.report("relay_opened", relay=f"r-{number}")
+            guard.report(happened("relay_opened", relay=f"r-{number}"))
         assert parsed(await frame(response)) == ("lost", {"lost": 5})
         event, data = parsed(await frame(response))
 
@@ -91,9 +97,10 @@ async def test_a_watcher_that_reads_nothing_is_dropped(
     await sleeper.connect()
     await sleeper.send(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await sleeper.until(b": following")
+    refused = happened("request_refused", code="cross_site", path="/" + "a" * 190)
     async with asyncio.timeout(PATIENCE):
         while guard.feed._watchers:
-            guard.report("request_refused", code="cross_site", path="/" + "a" * 190)
+            guard.report(refused)
             await asyncio.sleep(0)
     sleeper.close()
 

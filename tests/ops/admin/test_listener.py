@@ -81,7 +81,7 @@ async def test_where_everybody_is_being_answered_there_is_no_room() -> None:
 
     app = web.Application()
     app.add_routes([web.get("/healthz", wait)])
-    app[calls.METRICS] = cast("Metrics", lambda _event, why: dropped.update([why]))
+    app[calls.METRICS] = cast("Metrics", lambda event: dropped.update([event.why]))
     async with listening(app, "127.0.0.1", 0) as port, AsyncExitStack() as stack:
         answering = [await asked(port, stack) for _ in range(CONNECTIONS)]
         assert await (await asked(port, stack)).rest() == b""
