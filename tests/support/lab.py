@@ -136,6 +136,7 @@ class Browser:
         try:
             async with self.session.get(self.base + path, timeout=timeout) as response:
                 tab.status = response.status
+                tab.changed.set()
                 async for chunk in response.content.iter_any():
                     tab.raw += chunk
                     self._parse(tab)
