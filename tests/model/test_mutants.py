@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from proxy.guard.label import Judged
     from proxy.http.message import RequestHead
 
-pytestmark = pytest.mark.no_cover  # test_shell.py walks the same lines; measuring takes nearly three times as long
+pytestmark = [
+    pytest.mark.no_cover,  # test_shell.py walks the same lines; measuring takes nearly three times as long
+    pytest.mark.timeout(400),  # how soon a mutant is noticed is up to hypothesis, and to what else the machine does
+]
 
 EXAMPLES = settings(
     derandomize=True,
@@ -135,7 +138,7 @@ MUTANTS = (
     Mutant(
         "P2: an overtaken true is passed on",
         patch("proxy.guard.sending._with_reason", lambda judged, *_: judged),
-        {"finishes": True},
+        WELL | {"answer_after": 0.3, "finishes": True},
     ),
     Mutant("P3: starts are not held", patch("proxy.guard.start.judge_start", lambda _: StartVerdict.FORWARD)),
     Mutant("P3: starts of a session run side by side", method(Turns, "turn", _at_once)),
@@ -144,7 +147,11 @@ MUTANTS = (
     Mutant("P6: a relay has no limit", patch("proxy.relay.chatwatch.judge_relay", lambda *_: None)),
     Mutant("P7: nothing follows a cancel until it settles", method(Stopping, "pursue", lambda *_: None)),
     Mutant("P9: a stale cancel is not confirmed", method(CancelGuard, "_confirm", _confirmed)),
-    Mutant("P9: answers are shared with anybody", patch("proxy.guard.cancel.fingerprint", lambda _: ""), WELL),
+    Mutant(
+        "P9: answers are shared with anybody",
+        patch("proxy.guard.cancel.fingerprint", lambda _: ""),
+        WELL | {"answer_after": 0.3},
+    ),
     Mutant(
         "P9: a refusal is shared",
         _both(
