@@ -45,7 +45,7 @@ test: $(MADE)  ## run every test, and measure how much of proxy/ they cover
 	@$(BIN)/pytest -q -m realtime --cov --cov-append $(LEFT_OUT:%=--ignore=%)
 
 quick: $(MADE)  ## run the tests of what needs no clock and no network, in seconds
-	@$(BIN)/pytest -q -n $(WORKERS) tests/core tests/hermes tests/store tests/config tests/http tests/test_sse.py tests/test_docs.py
+	@$(BIN)/pytest -q -n 2 tests/core tests/hermes tests/store tests/config tests/http tests/test_sse.py tests/test_docs.py
 
 # What pyproject.toml allows, in a folder of its own that is looked at before the environment.
 oldest newest: AIOHTTP = $(shell sed -n 's/^ *"\(aiohttp>=.*\)",$$/\1/p' pyproject.toml)
