@@ -37,7 +37,7 @@ ARGUMENTS = (
     "--no-first-run",
     "--disable-background-networking",
 )
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds that a test waits for the page to do anything at all."""
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from proxy.events.event import Event
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 22\r\n\r\n<!doctype html><p>here"
 MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 NO_MORE = b"HTTP/1.1 204 No Content\r\n\r\n"

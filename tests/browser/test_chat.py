@@ -32,9 +32,9 @@ async def test_shows_an_answer_once(page: "DemoPage") -> None:
 
 @NEWEST
 async def test_goes_on_with_a_second_turn(page: "DemoPage") -> None:
-    for tag in "AB":
+    for turn, tag in enumerate("AB", 1):
         await page.send(f"hello n=3 d=0.02 tag={tag}")
-        await page.until("demo.state().busy")
+        await page.until(f"demo.timeline().filter(e => e.text === 'page: busy').length === {turn}")
         await page.until_idle()
     answers = [text for role, text in await page.transcript() if role == "assistant"]
     assert answers == [words("A", 3), words("B", 3)]

@@ -5,7 +5,6 @@ import contextlib
 import json
 import socket
 import struct
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +14,9 @@ import pytest
 
 from proxy.demo import RELEASES, Backend, Faults, Pace
 from proxy.demo.ledger import ModelRequest
+from tests.support.loopback_time import pytest_asyncio_loop_factories
+
+__all__ = ["pytest_asyncio_loop_factories"]
 
 PATIENCE = 5.0
 FAST = Pace(token=0.01, first_token=0.02, unwind=0.02, spoil=0.5, gap=0.005)
@@ -45,7 +47,7 @@ class Event:
     name: str
     data: Any = None
     event_id: str | None = None
-    at: float = field(default_factory=time.monotonic)
+    at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     @property
     def seq(self) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -29,12 +28,11 @@ async def test_a_cancel_in_the_deaf_time_is_accepted_and_lost(play: Play, releas
     stream_id = await client.start(await client.session(), "n=10 d=0.01")
     live = await client.stream(stream_id)
     assert await client.cancel(stream_id) is True
-    stopped_at = time.monotonic()
+    assert not stage.backend.ledger.model_requests_of(stream_id)
     await live.to_end()
     assert live.story == ["context_status", "cancel"]
     assert (await client.status(stream_id))["active"] is False
     request = await stage.answered(stream_id)
-    assert request.asked_at > stopped_at
     assert request.end == ModelEnd.DONE
 
 
@@ -102,12 +100,10 @@ async def test_the_models_log_tells_what_became_of_each_turn(play: Play, release
     stopped = await client.start(session_id, "n=800")
     await (await client.stream(stopped)).until("token")
     assert stage.backend.ledger.open_model_requests == [await stage.asked(stopped)]
-    stopped_at = time.monotonic()
     await client.cancel(stopped)
     request = await stage.answered(stopped)
     assert request.end == "broken off"
     assert request.ended_at
-    assert request.ended_at > stopped_at > request.asked_at
     assert not stage.backend.ledger.open_model_requests
 
 
@@ -119,11 +115,9 @@ async def test_a_model_that_is_silent_is_let_go_at_its_first_word(play: Play, re
     request = await stage.asked(stream_id)
     assert await client.cancel(stream_id) is True
     await client.until_idle()
-    left_at = time.monotonic()
     assert request.end is None
     assert (await stage.answered(stream_id)).end == ModelEnd.BROKEN_OFF
     assert request.ended_at
-    assert request.ended_at > left_at
 
 
 async def test_one_cancel_while_the_request_is_opened_leaves_it_running(play: Play, release: str) -> None:

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from proxy.guard.label import Judged
     from proxy.http.message import RequestHead
 
-pytestmark = pytest.mark.no_cover  # test_shell.py walks the same lines; measuring takes nearly three times as long
+pytestmark = [
+    pytest.mark.no_cover,  # test_shell.py walks the same lines; measuring takes nearly three times as long
+    pytest.mark.timeout(400),  # how soon a mutant is noticed is up to hypothesis, and to what else the machine does
+]
 
 EXAMPLES = settings(
     derandomize=True,
@@ -132,7 +135,11 @@ MUTANTS = (
         "P1: every cancel is forwarded",
         patch("proxy.ownership.ownership.judge_cancel", lambda *_: Forward()),
     ),
-    Mutant("P2: an overtaken true is passed on", patch("proxy.guard.sending._with_reason", lambda judged, *_: judged)),
+    Mutant(
+        "P2: an overtaken true is passed on",
+        patch("proxy.guard.sending._with_reason", lambda judged, *_: judged),
+        WELL | {"answer_after": 0.3, "finishes": True},
+    ),
     Mutant("P3: starts are not held", patch("proxy.guard.start.judge_start", lambda _: StartVerdict.FORWARD)),
     Mutant("P3: starts of a session run side by side", method(Turns, "turn", _at_once)),
     Mutant("P4: nothing is cut", patch("proxy.relay.watch.events.is_terminal", lambda _: False)),
@@ -140,7 +147,11 @@ MUTANTS = (
     Mutant("P6: a relay has no limit", patch("proxy.relay.chatwatch.judge_relay", lambda *_: None)),
     Mutant("P7: nothing follows a cancel until it settles", method(Stopping, "pursue", lambda *_: None)),
     Mutant("P9: a stale cancel is not confirmed", method(CancelGuard, "_confirm", _confirmed)),
-    Mutant("P9: answers are shared with anybody", patch("proxy.guard.cancel.fingerprint", lambda _: "")),
+    Mutant(
+        "P9: answers are shared with anybody",
+        patch("proxy.guard.cancel.fingerprint", lambda _: ""),
+        WELL | {"answer_after": 0.3},
+    ),
     Mutant(
         "P9: a refusal is shared",
         _both(
@@ -161,7 +172,11 @@ MUTANTS = (
         WELL | {"fences": True, "health": False},
     ),
     Mutant("F5: an answer does not wait for its event", method(Sending, "let_the_event_win", _nothing)),
-    Mutant("F5: a turn does not wait for the answer", method(Sending, "_let_the_answer_win", _answered_at_once)),
+    Mutant(
+        "F5: a turn does not wait for the answer",
+        method(Sending, "_let_the_answer_win", _answered_at_once),
+        WELL | {"answer_after": 2.0},
+    ),
     Mutant(
         "F5: an ending does not wait for the answer",
         patch("proxy.relay.chatwatch.let_the_answer_come", _nothing),

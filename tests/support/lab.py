@@ -116,12 +116,10 @@ class Browser:
 
     async def start_when_accepted(self, session_id: str, message: str) -> str:
         """The new turn's stream, tried for until the session's worker is gone."""
-        for _ in range(200):
-            reply = await self.start(session_id, message)
-            if reply.status == 200:
-                return str(reply.json["stream_id"])
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"no turn can start: {reply}")
+        async with asyncio.timeout(PATIENCE):
+            while (reply := await self.start(session_id, message)).status != 200:  # noqa: ASYNC110 - HTTP has no event for it
+                await asyncio.sleep(0.01)
+        return str(reply.json["stream_id"])
 
     async def cancel(self, stream_id: str, **options: Any) -> Reply:
         return await self.call("GET", f"/api/chat/cancel?stream_id={stream_id}", **options)
@@ -140,6 +138,7 @@ class Browser:
         try:
             async with self.session.get(self.base + path, timeout=timeout) as response:
                 tab.status = response.status
+                tab.changed.set()
                 async for chunk in response.content.iter_any():
                     tab.raw += chunk
                     self._parse(tab)

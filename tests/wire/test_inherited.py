@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from proxy.http.downstream.request import Request
     from proxy.http.downstream.response import Response
 
-pytestmark = pytest.mark.realtime
-
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 MANY = 50
 
