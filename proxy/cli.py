@@ -1,4 +1,4 @@
-"""The command line: ``serve``, ``demo``, ``check``, ``verify``.
+"""The command line: ``serve``, ``demo``, ``check``, ``verify``, ``report``.
 
 Whatever goes wrong before the proxy runs is one line on stderr, and exit code 2.
 """
@@ -13,13 +13,13 @@ import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 import click
 
 from proxy import __version__
 from proxy.config import Settings, UserError, changed, load
-from proxy.verify import Findings, TraceFileError, verify_files
+from proxy.verify import TraceFileError, as_text, verify_files
 
 NAME: Final = "hermes-stream-guard"
 RELEASES: Final = ("v0.51.195", "v0.51.265", "v0.52.262")
@@ -32,9 +32,6 @@ _ADVICE: Final = {
     errno.EACCES: "choose a port above 1023, or a directory that may be written, with --listen",
 }
 _OTHERWISE: Final = "choose another with --listen"
-
-_SHOWN: Final = 160
-"""Characters of a trace's line that a report shows."""
 
 _COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
 
@@ -64,6 +61,14 @@ _config = click.option("--config", type=Path, metavar="FILE", help="YAML file wi
 _upstream = click.option("--upstream", metavar="URL", help="Hermes, such as http://127.0.0.1:8787.")
 _listen = click.option("--listen", metavar="HOST:PORT", help="Where browsers connect; also unix:///path.")
 _admin = click.option("--admin", metavar="HOST:PORT", help="Where operators connect; off loopback it needs a token.")
+
+_cookie = click.option(
+    "--cookie",
+    envvar="HERMES_COOKIE",
+    metavar="TEXT",
+    help="Cookie header of a logged-in browser, if Hermes wants a login. Others see arguments: better set it there.",
+    show_envvar=True,
+)
 
 
 @click.group(cls=_OneLineErrors, no_args_is_help=False)
@@ -108,13 +113,7 @@ def demo(release: str, listen: str | None, admin: str | None) -> int:
 @main.command()
 @_config
 @_upstream
-@click.option(
-    "--cookie",
-    envvar="HERMES_COOKIE",
-    metavar="TEXT",
-    help="Cookie header of a logged-in browser, if Hermes wants a login. Others see arguments: better set it there.",
-    show_envvar=True,
-)
+@_cookie
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def check(config: Path | None, upstream: str | None, cookie: str | None, *, as_json: bool) -> None:
     """Validate the configuration, then look at Hermes: does it speak the contract, and what is unsafe?
@@ -122,8 +121,7 @@ def check(config: Path | None, upstream: str | None, cookie: str | None, *, as_j
     Nothing is started, stopped or changed. Exit code 0: fine; 1: something should be done; 2: unusable configuration.
     """
     settings = load(config, upstream=upstream)
-    if cookie is not None and not cookie.isprintable():
-        raise UserError("--cookie should be one line, as a browser's Cookie header has it")
+    _vet(cookie)
     from proxy import check as checking  # noqa: PLC0415 - as in serve
 
     looking = checking.look(settings.upstream, cookie, settings.client.identity_headers)
@@ -136,6 +134,11 @@ def check(config: Path | None, upstream: str | None, cookie: str | None, *, as_j
         click.echo(checking.as_text(report, _paint))
     if not report.is_fine:
         raise click.exceptions.Exit(1)
+
+
+def _vet(cookie: str | None) -> None:
+    if cookie is not None and not cookie.isprintable():
+        raise UserError("--cookie should be one line, as a browser's Cookie header has it")
 
 
 def _paint(text: str, severity: str) -> str:
@@ -152,23 +155,41 @@ def verify(traces: tuple[Path, ...]) -> None:
         raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"a trace cannot be read: {error.filename}: {error.strerror}") from error
-    click.echo(_as_report(findings))
+    click.echo(as_text(findings))
     if findings.violations:
         raise click.exceptions.Exit(1)
 
 
-def _as_report(findings: Findings) -> str:
-    report = []
-    for violation in findings.violations:
-        report.append(f"{violation.promise}: {violation.sentence}")
-        sources = [findings.lines[number - 1] for number in violation.lines]
-        report += [f"  {source}: {_shorten(source.text)}" for source in sources]
-    report.append(f"{len(findings.lines)} events, {len(findings.violations)} violations")
-    return "\n".join(report)
+@main.command()
+@_config
+@_upstream
+@_admin
+@_cookie
+@click.option(
+    "--log", type=click.File(errors="replace"), metavar="FILE", help="The proxy's log; - reads it from a pipe."
+)
+@click.option("--output", type=Path, metavar="FILE", help="Where to write it; - prints it. By default a new file.")
+def report(  # noqa: PLR0913, PLR0917 - one for each option
+    config: Path | None,
+    upstream: str | None,
+    admin: str | None,
+    cookie: str | None,
+    log: TextIO | None,
+    output: Path | None,
+) -> None:
+    """Write one file without secrets about a problem, for a bug report.
 
+    Of the settings, `check`, the running proxy, its log and its trace. Nothing is started, changed or sent to anybody.
+    """
+    settings = load(config, upstream=upstream, admin=admin)
+    _vet(cookie)
+    from proxy import problem  # noqa: PLC0415 - as in serve
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    text = problem.report(settings, problem.Wanted(config, cookie, log, os.environ))
+    if output == Path("-"):
+        click.echo(text, nl=False)
+    else:
+        click.echo(f"Written to {problem.write(text, output)}. Look through it before you give it to somebody.")
 
 
 def _run(settings: Settings, work: Callable[[_Announce], Coroutine[Any, Any, int]]) -> int:

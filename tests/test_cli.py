@@ -448,3 +448,39 @@ def test_a_second_one_leaves_the_first_ones_socket_alone(tmp_path: Path) -> None
         f"hermes-stream-guard: cannot listen on unix://{path}: Address already in use;"
         " stop what uses it, or choose another with --listen"
     )
+
+
+# -- report ---------------------------------------------------------------------------------------
+
+
+def test_report_writes_a_file_that_verify_reads(tmp_path: Path, unused_tcp_port: int) -> None:
+    address = f"127.0.0.1:{unused_tcp_port}"
+    file = tmp_path / "guard.yaml"
+    file.write_text(f"trace: {{path: {_trace(tmp_path)}}}\n")
+    asking = ("report", f"--config={file}", f"--upstream=http://{address}", f"--admin={address}")
+    result = CliRunner().invoke(cli.main, [*asking, "--log=-", f"--output={tmp_path / 'r.txt'}"], input="hello\n")
+    assert result.exit_code == 0
+    assert result.stdout == f"Written to {tmp_path / 'r.txt'}. Look through it before you give it to somebody.\n"
+    assert "== log: 0 lines of 1; 1 were not JSON" in (tmp_path / "r.txt").read_text()
+    assert _run("verify", str(tmp_path / "r.txt")).exit_code == 0
+
+
+def test_report_is_named_by_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = f"127.0.0.1:{unused_tcp_port}"
+    assert _run("report", f"--upstream=http://{address}", f"--admin={address}").exit_code == 0
+    assert [path.name for path in tmp_path.glob("stream-guard-report-*.txt")] != []
+
+
+def test_report_is_printed_where_no_file_can_be_made(unused_tcp_port: int) -> None:
+    """As in a container, whose file system is read-only."""
+    address = f"127.0.0.1:{unused_tcp_port}"
+    result = _run("report", f"--upstream=http://{address}", f"--admin={address}", "--output=-")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("== Hermes Stream Guard: a problem report\n")
+
+
+def test_report_says_what_is_wrong_with_its_arguments(tmp_path: Path) -> None:
+    line = _one_line(_run("report", f"--log={tmp_path / 'none'}"))
+    assert line.startswith("hermes-stream-guard: Invalid value for '--log'")
+    assert "No such file" in line
