@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn, TextIO
 import click
 
 from proxy import __version__
-from proxy.config import Settings, UserError, changed, load
+from proxy.config import Settings, UserError, in_force, load, settings_as_text
 from proxy.verify import TraceFileError, as_text, verify_files
 
 NAME: Final = "hermes-stream-guard"
@@ -57,7 +57,10 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-_config = click.option("--config", type=Path, metavar="FILE", help="YAML file with settings.")
+_FILE: Final = click.Path(path_type=Path, readable=False)
+"""A file's name, which a shell can complete; whoever opens it says what is wrong with it."""
+
+_config = click.option("--config", type=_FILE, metavar="FILE", help="YAML file with settings.")
 _upstream = click.option("--upstream", metavar="URL", help="Hermes, such as http://127.0.0.1:8787.")
 _listen = click.option("--listen", metavar="HOST:PORT", help="Where browsers connect; also unix:///path.")
 _admin = click.option("--admin", metavar="HOST:PORT", help="Where operators connect; off loopback it needs a token.")
@@ -127,9 +130,9 @@ def check(config: Path | None, upstream: str | None, cookie: str | None, *, as_j
     looking = checking.look(settings.upstream, cookie, settings.client.identity_headers)
     report = checking.Report.of(settings, asyncio.run(looking))
     if as_json:
-        click.echo(json.dumps({**_in_force(config, settings), **checking.as_json(report)}, indent=2))
+        click.echo(json.dumps({**in_force(config, settings), **checking.as_json(report)}, indent=2))
     else:
-        click.echo(_as_text(config, settings))
+        click.echo(settings_as_text(config, settings))
         click.echo()
         click.echo(checking.as_text(report, _paint))
     if not report.is_fine:
@@ -146,7 +149,7 @@ def _paint(text: str, severity: str) -> str:
 
 
 @main.command()
-@click.argument("traces", nargs=-1, required=True, type=Path, metavar="TRACE...")
+@click.argument("traces", nargs=-1, required=True, type=_FILE, metavar="TRACE...")
 def verify(traces: tuple[Path, ...]) -> None:
     """Check the promises P1-P11 on the files of a trace, in any order; exit 1 if one was not kept."""
     try:
@@ -168,7 +171,7 @@ def verify(traces: tuple[Path, ...]) -> None:
 @click.option(
     "--log", type=click.File(errors="replace"), metavar="FILE", help="The proxy's log; - reads it from a pipe."
 )
-@click.option("--output", type=Path, metavar="FILE", help="Where to write it; - prints it. By default a new file.")
+@click.option("--output", type=_FILE, metavar="FILE", help="Where to write it; - prints it. By default a new file.")
 def report(  # noqa: PLR0913, PLR0917 - one for each option
     config: Path | None,
     upstream: str | None,
@@ -179,7 +182,7 @@ def report(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Write one file without secrets about a problem, for a bug report.
 
-    Of the settings, `check`, the running proxy, its log and its trace. Nothing is started, changed or sent to anybody.
+    Of the settings, check, the running proxy, its log and its trace. Nothing is started, changed or sent.
     """
     settings = load(config, upstream=upstream, admin=admin)
     _vet(cookie)
@@ -232,19 +235,3 @@ def _reason(error: OSError) -> str:
     if error.errno is None or isinstance(error, socket.gaierror):
         return f"{error.strerror or error}; {_OTHERWISE}"
     return f"{os.strerror(error.errno)}; {_ADVICE.get(error.errno, _OTHERWISE)}"
-
-
-def _in_force(config: Path | None, settings: Settings) -> dict[str, Any]:
-    return {"file": None if config is None else str(config), "settings": settings.model_dump(mode="json")}
-
-
-def _as_text(config: Path | None, settings: Settings) -> str:
-    others = [f"  {path}: {json.dumps(value)}" for path, value in changed(Settings(), settings).items()]
-    return "\n".join(
-        [
-            f"The configuration can be used ({config or 'no file'}).",
-            f"Browsers connect to {settings.listen.url}; Hermes is {settings.upstream.url}.",
-            "Changed from the default:" if others else "Every setting has its default.",
-            *others,
-        ]
-    )
