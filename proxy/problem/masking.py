@@ -29,6 +29,7 @@ _PATTERNS: Final = (
         ),
         rf"\1{MASKED}",
     ),
+    (re.compile(r"\beyJ[\w-]+(?:\.[\w-]*){1,2}"), MASKED),  # a JSON Web Token (RFC 7519)
     (re.compile(r"(?=[\w+~-]*\d)(?=[\w+~-]*[A-Za-z])[\w+~-]{20,}={0,2}"), MASKED),  # long, and no word
 )
 

@@ -30,6 +30,7 @@ def masker() -> Masker:
         f"OPENAI_API_KEY={SECRET}",
         f"client-secret: {SECRET}",
         f"hermes_session={SECRET}",
+        f"it said eyJhbGciOiJub25lIn0.{SECRET}.{SECRET}",
         f"it was 0{SECRET}ABCDEFGHIJ that failed",
     ],
 )
