@@ -7,6 +7,8 @@ LOCK := requirements/dev.txt
 MADE := $(VENV)/.made
 PEER_LOCK := requirements/mitmproxy.txt
 PEER := $(VENV)/mitmproxy/.made
+RELEASE_LOCK := requirements/release.txt
+RELEASE := $(VENV)/release/.made
 SCHEMA := config/stream-guard.schema.json
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-strip-extras \
@@ -19,17 +21,18 @@ BROWSER := $(shell command -v chromium || command -v chromium-browser || command
 # Someone without a browser still gets every other test. CI has no such excuse.
 LEFT_OUT := $(if $(BROWSER)$(CI),,tests/browser)
 
-# For two processors: one of three waits for Chromium, or for packages. What measures seconds runs alone at the end.
-WORKERS ?= 3
+# With more of them than processors, what depends on time would fail now and then.
+WORKERS ?= 2
 
 # What decides how a message is read, by whom it was sent, and where it ends.
 READERS := fieldsection headers heads strictness target trailers
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test quick oldest newest fuzz check lint types imports names dead floors schema diagram bench chaos screenshots lock clean
+.PHONY: help venv run test quick oldest newest fuzz check lint types imports names dead floors schema diagram bench chaos screenshots package \
+	release-dry-run lock clean
 
 help:  ## list this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 venv: $(MADE)  ## make the environment, as every target below does by itself
 
@@ -116,6 +119,24 @@ screenshots: $(MADE)  ## make the pictures of the status page again; it takes a 
 	@echo "Taking deploy/images/*.png of the demo."
 	@PYTHONPATH=. $(BIN)/python tests/browser/screenshots.py
 
+# The wheel is made of the sdist, as those do who build it themselves.
+package: $(MADE) $(RELEASE)  ## build the wheel and the sdist in dist/, check them, and try the wheel in an empty environment
+	@echo "Building the sdist, and the wheel of it."
+	@rm -rf dist build
+	@$(BIN)/hatchling build --target sdist
+	@mkdir -p build/sdist && tar --extract --gzip --file dist/*.tar.gz --directory build/sdist --strip-components=1
+	@cd build/sdist && $(CURDIR)/$(BIN)/hatchling build --target wheel --directory $(CURDIR)/dist
+	@$(RELEASE:.made=bin/)twine check --strict dist/*
+	@$(BIN)/python .ci/release.py try dist/*.whl
+
+release-dry-run: TAG = v$(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' proxy/__init__.py)
+release-dry-run: package  ## what a tag would release, without publishing anything; TAG=v1.2.3 for that version's
+	@$(BIN)/python .ci/release.py version $(TAG)
+	@$(BIN)/python .ci/release.py notes $(TAG) || \
+		{ echo "That would stop the release. These would be its notes now:" >&2; $(BIN)/python .ci/release.py notes Unreleased; }
+	@echo "Replaying the Dockerfile."
+	@$(BIN)/pytest -q tests/deploy/test_image.py
+
 # The image is made of the versions that were tested: the development lock constrains the other two.
 lock: $(MADE)  ## pin what pyproject.toml asks for; with UPGRADE=1, to the newest there is
 	@echo "Writing requirements/*.txt."
@@ -123,6 +144,7 @@ lock: $(MADE)  ## pin what pyproject.toml asks for; with UPGRADE=1, to the newes
 	@$(COMPILE) pyproject.toml --extra uvloop --constraint $(LOCK) --output-file requirements/run.txt
 	@echo hatchling | $(COMPILE) - --constraint $(LOCK) --output-file requirements/build.txt
 	@$(COMPILE) $(PEER_LOCK:.txt=.in) --output-file $(PEER_LOCK) $(if $(UPGRADE),--upgrade)
+	@$(COMPILE) $(RELEASE_LOCK:.txt=.in) --output-file $(RELEASE_LOCK) $(if $(UPGRADE),--upgrade)
 
 clean:  ## remove the environment and what the tools left
 	@echo "Removing $(VENV), caches and reports."
@@ -147,4 +169,10 @@ $(PEER): $(PEER_LOCK) $(MADE)
 	@$(BIN)/python -m venv $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $(PEER_LOCK) || \
 		echo "It cannot be installed here, and is left out." >&2
+	@touch $@
+
+$(RELEASE): $(RELEASE_LOCK) $(MADE)
+	@echo "Making the environment of what a release needs."
+	@$(BIN)/python -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $(RELEASE_LOCK)
 	@touch $@

@@ -1,4 +1,4 @@
-"""The command line: ``serve``, ``demo``, ``check``, ``verify``.
+"""The command line: ``serve``, ``demo``, ``check``, ``verify``, ``report``.
 
 Whatever goes wrong before the proxy runs is one line on stderr, and exit code 2.
 """
@@ -13,13 +13,13 @@ import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 import click
 
 from proxy import __version__
-from proxy.config import Settings, UserError, changed, load
-from proxy.verify import Findings, TraceFileError, verify_files
+from proxy.config import Settings, UserError, in_force, load, settings_as_text
+from proxy.verify import TraceFileError, as_text, verify_files
 
 NAME: Final = "hermes-stream-guard"
 RELEASES: Final = ("v0.51.195", "v0.51.265", "v0.52.262")
@@ -32,9 +32,6 @@ _ADVICE: Final = {
     errno.EACCES: "choose a port above 1023, or a directory that may be written, with --listen",
 }
 _OTHERWISE: Final = "choose another with --listen"
-
-_SHOWN: Final = 160
-"""Characters of a trace's line that a report shows."""
 
 _COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
 
@@ -60,10 +57,21 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-_config = click.option("--config", type=Path, metavar="FILE", help="YAML file with settings.")
+_FILE: Final = click.Path(path_type=Path, readable=False)
+"""A file's name, which a shell can complete; whoever opens it says what is wrong with it."""
+
+_config = click.option("--config", type=_FILE, metavar="FILE", help="YAML file with settings.")
 _upstream = click.option("--upstream", metavar="URL", help="Hermes, such as http://127.0.0.1:8787.")
 _listen = click.option("--listen", metavar="HOST:PORT", help="Where browsers connect; also unix:///path.")
 _admin = click.option("--admin", metavar="HOST:PORT", help="Where operators connect; off loopback it needs a token.")
+
+_cookie = click.option(
+    "--cookie",
+    envvar="HERMES_COOKIE",
+    metavar="TEXT",
+    help="Cookie header of a logged-in browser, if Hermes wants a login. Others see arguments: better set it there.",
+    show_envvar=True,
+)
 
 
 @click.group(cls=_OneLineErrors, no_args_is_help=False)
@@ -108,13 +116,7 @@ def demo(release: str, listen: str | None, admin: str | None) -> int:
 @main.command()
 @_config
 @_upstream
-@click.option(
-    "--cookie",
-    envvar="HERMES_COOKIE",
-    metavar="TEXT",
-    help="Cookie header of a logged-in browser, if Hermes wants a login. Others see arguments: better set it there.",
-    show_envvar=True,
-)
+@_cookie
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def check(config: Path | None, upstream: str | None, cookie: str | None, *, as_json: bool) -> None:
     """Validate the configuration, then look at Hermes: does it speak the contract, and what is unsafe?
@@ -122,20 +124,24 @@ def check(config: Path | None, upstream: str | None, cookie: str | None, *, as_j
     Nothing is started, stopped or changed. Exit code 0: fine; 1: something should be done; 2: unusable configuration.
     """
     settings = load(config, upstream=upstream)
-    if cookie is not None and not cookie.isprintable():
-        raise UserError("--cookie should be one line, as a browser's Cookie header has it")
+    _vet(cookie)
     from proxy import check as checking  # noqa: PLC0415 - as in serve
 
     looking = checking.look(settings.upstream, cookie, settings.client.identity_headers)
     report = checking.Report.of(settings, asyncio.run(looking))
     if as_json:
-        click.echo(json.dumps({**_in_force(config, settings), **checking.as_json(report)}, indent=2))
+        click.echo(json.dumps({**in_force(config, settings), **checking.as_json(report)}, indent=2))
     else:
-        click.echo(_as_text(config, settings))
+        click.echo(settings_as_text(config, settings))
         click.echo()
         click.echo(checking.as_text(report, _paint))
     if not report.is_fine:
         raise click.exceptions.Exit(1)
+
+
+def _vet(cookie: str | None) -> None:
+    if cookie is not None and not cookie.isprintable():
+        raise UserError("--cookie should be one line, as a browser's Cookie header has it")
 
 
 def _paint(text: str, severity: str) -> str:
@@ -143,7 +149,7 @@ def _paint(text: str, severity: str) -> str:
 
 
 @main.command()
-@click.argument("traces", nargs=-1, required=True, type=Path, metavar="TRACE...")
+@click.argument("traces", nargs=-1, required=True, type=_FILE, metavar="TRACE...")
 def verify(traces: tuple[Path, ...]) -> None:
     """Check the promises P1-P11 on the files of a trace, in any order; exit 1 if one was not kept."""
     try:
@@ -152,23 +158,41 @@ def verify(traces: tuple[Path, ...]) -> None:
         raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"a trace cannot be read: {error.filename}: {error.strerror}") from error
-    click.echo(_as_report(findings))
+    click.echo(as_text(findings))
     if findings.violations:
         raise click.exceptions.Exit(1)
 
 
-def _as_report(findings: Findings) -> str:
-    report = []
-    for violation in findings.violations:
-        report.append(f"{violation.promise}: {violation.sentence}")
-        sources = [findings.lines[number - 1] for number in violation.lines]
-        report += [f"  {source}: {_shorten(source.text)}" for source in sources]
-    report.append(f"{len(findings.lines)} events, {len(findings.violations)} violations")
-    return "\n".join(report)
+@main.command()
+@_config
+@_upstream
+@_admin
+@_cookie
+@click.option(
+    "--log", type=click.File(errors="replace"), metavar="FILE", help="The proxy's log; - reads it from a pipe."
+)
+@click.option("--output", type=_FILE, metavar="FILE", help="Where to write it; - prints it. By default a new file.")
+def report(  # noqa: PLR0913, PLR0917 - one for each option
+    config: Path | None,
+    upstream: str | None,
+    admin: str | None,
+    cookie: str | None,
+    log: TextIO | None,
+    output: Path | None,
+) -> None:
+    """Write one file without secrets about a problem, for a bug report.
 
+    Of the settings, check, the running proxy, its log and its trace. Nothing is started, changed or sent.
+    """
+    settings = load(config, upstream=upstream, admin=admin)
+    _vet(cookie)
+    from proxy import problem  # noqa: PLC0415 - as in serve
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    text = problem.report(settings, problem.Wanted(config, cookie, log, os.environ))
+    if output == Path("-"):
+        click.echo(text, nl=False)
+    else:
+        click.echo(f"Written to {problem.write(text, output)}. Look through it before you give it to somebody.")
 
 
 def _run(settings: Settings, work: Callable[[_Announce], Coroutine[Any, Any, int]]) -> int:
@@ -211,19 +235,3 @@ def _reason(error: OSError) -> str:
     if error.errno is None or isinstance(error, socket.gaierror):
         return f"{error.strerror or error}; {_OTHERWISE}"
     return f"{os.strerror(error.errno)}; {_ADVICE.get(error.errno, _OTHERWISE)}"
-
-
-def _in_force(config: Path | None, settings: Settings) -> dict[str, Any]:
-    return {"file": None if config is None else str(config), "settings": settings.model_dump(mode="json")}
-
-
-def _as_text(config: Path | None, settings: Settings) -> str:
-    others = [f"  {path}: {json.dumps(value)}" for path, value in changed(Settings(), settings).items()]
-    return "\n".join(
-        [
-            f"The configuration can be used ({config or 'no file'}).",
-            f"Browsers connect to {settings.listen.url}; Hermes is {settings.upstream.url}.",
-            "Changed from the default:" if others else "Every setting has its default.",
-            *others,
-        ]
-    )

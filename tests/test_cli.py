@@ -237,7 +237,7 @@ def test_check_says_what_would_be_used_and_what_there_is(look: _Look, tmp_path: 
     file.write_text("relay: {buffer: 2MiB}\nclient: {trusted_proxies: [10.0.0.0/8]}\n")
     result = _run("check", f"--config={file}", "--upstream=http://a")
     assert result.exit_code == 0
-    used, seen, advice, facts = result.stdout.split("\n\n")
+    used, seen, facts, following = result.stdout.split("\n\n")
     assert used.splitlines() == [
         f"The configuration can be used ({file}).",
         "Browsers connect to http://127.0.0.1:8788; Hermes is http://a.",
@@ -247,8 +247,8 @@ def test_check_says_what_would_be_used_and_what_there_is(look: _Look, tmp_path: 
         '  client.trusted_proxies: ["10.0.0.0/8"]',
     ]
     assert seen.startswith("release ")
-    assert advice == "Nothing has to be done."
     assert facts.startswith("What Hermes does")
+    assert following == "Next: Nothing has to be changed; run hermes-stream-guard serve, if it does not run yet.\n"
     assert look.settings is not None
     assert (look.settings.url, look.cookie) == ("http://a", None)
 
@@ -273,6 +273,7 @@ def test_check_ends_with_one_if_something_has_to_be_done(look: _Look) -> None:
     result = _run("check")
     assert result.exit_code == 1
     assert "error: unreachable  Hermes does not answer at http://127.0.0.1:8787" in result.stdout
+    assert result.stdout.splitlines()[-1] == "Next: Start Hermes, or correct upstream.url."
     assert "\x1b[" not in result.stdout, "colours are for terminals"
 
 
@@ -281,7 +282,7 @@ def test_check_prints_all_of_it_as_json(look: _Look, seen: Evidence, code: int) 
     look.seen = seen
     result = _run("check", "--json", "--upstream=unix:///run/hermes.sock")
     printed = json.loads(result.stdout)
-    assert list(printed) == ["file", "settings", "fine", "backend", "calls", "facts", "findings"]
+    assert list(printed) == ["file", "settings", "fine", "next", "backend", "calls", "facts", "findings"]
     assert printed["file"] is None
     assert printed["settings"] == {
         **Settings().model_dump(mode="json"),
@@ -448,3 +449,87 @@ def test_a_second_one_leaves_the_first_ones_socket_alone(tmp_path: Path) -> None
         f"hermes-stream-guard: cannot listen on unix://{path}: Address already in use;"
         " stop what uses it, or choose another with --listen"
     )
+
+
+# -- report ---------------------------------------------------------------------------------------
+
+
+def test_report_writes_a_file_that_verify_reads(tmp_path: Path, unused_tcp_port: int) -> None:
+    address = f"127.0.0.1:{unused_tcp_port}"
+    file = tmp_path / "guard.yaml"
+    file.write_text(f"trace: {{path: {_trace(tmp_path)}}}\n")
+    asking = ("report", f"--config={file}", f"--upstream=http://{address}", f"--admin={address}")
+    result = CliRunner().invoke(cli.main, [*asking, "--log=-", f"--output={tmp_path / 'r.txt'}"], input="hello\n")
+    assert result.exit_code == 0
+    assert result.stdout == f"Written to {tmp_path / 'r.txt'}. Look through it before you give it to somebody.\n"
+    assert "== log: 0 lines of 1; 1 were not JSON" in (tmp_path / "r.txt").read_text()
+    assert _run("verify", str(tmp_path / "r.txt")).exit_code == 0
+
+
+def test_report_is_named_by_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = f"127.0.0.1:{unused_tcp_port}"
+    assert _run("report", f"--upstream=http://{address}", f"--admin={address}").exit_code == 0
+    assert [path.name for path in tmp_path.glob("stream-guard-report-*.txt")] != []
+
+
+def test_report_is_printed_where_no_file_can_be_made(unused_tcp_port: int) -> None:
+    """As in a container, whose file system is read-only."""
+    address = f"127.0.0.1:{unused_tcp_port}"
+    result = _run("report", f"--upstream=http://{address}", f"--admin={address}", "--output=-")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("== Hermes Stream Guard: a problem report\n")
+
+
+def test_report_says_what_is_wrong_with_its_arguments(tmp_path: Path) -> None:
+    line = _one_line(_run("report", f"--log={tmp_path / 'none'}"))
+    assert line.startswith("hermes-stream-guard: Invalid value for '--log'")
+    assert "No such file" in line
+
+
+# -- completion -----------------------------------------------------------------------------------
+
+
+def _complete(words: str, **environment: str) -> Result:
+    asked = {"_HERMES_STREAM_GUARD_COMPLETE": "bash_complete", "COMP_WORDS": words, **environment}
+    number = str(len(words.split(" ")) - 1)
+    return CliRunner().invoke(cli.main, [], env={"COMP_CWORD": number, **asked}, prog_name=cli.NAME)
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_a_shell_is_given_a_script_that_completes(shell: str) -> None:
+    result = _complete("", _HERMES_STREAM_GUARD_COMPLETE=f"{shell}_source")
+    assert result.exit_code == 0
+    assert "hermes-stream-guard" in result.stdout
+    assert f"_HERMES_STREAM_GUARD_COMPLETE={shell}_complete" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("hermes-stream-guard ", ["check", "demo", "report", "serve", "verify"]),
+        ("hermes-stream-guard demo --release v0.52", ["v0.52.262"]),
+        ("hermes-stream-guard serve --up", ["--upstream"]),
+    ],
+)
+def test_commands_options_and_releases_are_completed(words: str, completed: list[str]) -> None:
+    assert _complete(words).stdout.splitlines() == [f"plain,{word}" for word in completed]
+
+
+@pytest.mark.parametrize("words", ["serve --config ", "report --output ", "report --log ", "verify "])
+def test_names_of_files_are_completed(words: str) -> None:
+    assert _complete(f"hermes-stream-guard {words}").stdout.splitlines() == ["file,"]
+
+
+def test_bash_runs_the_script_that_it_is_given() -> None:
+    """As docs/operating.md says to do it."""
+    program = Path(sys.executable).parent / cli.NAME
+    done = subprocess.run(  # noqa: S603 - our own program
+        ["/bin/bash", "-c", f'eval "$(_HERMES_STREAM_GUARD_COMPLETE=bash_source {program})"; complete -p {cli.NAME}'],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "-F _hermes_stream_guard_completion hermes-stream-guard" in done.stdout

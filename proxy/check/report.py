@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from proxy.check.evidence import Evidence
 from proxy.check.facts import FACTS, Fact
@@ -10,10 +10,12 @@ from proxy.check.findings import NOTE, Finding
 from proxy.check.judging import judge
 from proxy.config import Settings
 
+_ALL_WELL: Final = "Nothing has to be changed; run hermes-stream-guard serve, if it does not run yet."
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was seen, and what there is to know about it."""
+    """What was seen, and what there is to know about it, the gravest first."""
 
     seen: Evidence
     findings: tuple[Finding, ...]
@@ -28,6 +30,11 @@ class Report:
         """Whether nothing has to be done; notes are only worth knowing."""
         return all(finding.severity is NOTE for finding in self.findings)
 
+    @property
+    def next_step(self) -> str:
+        """The one thing to do next, in a sentence: first what is gravest."""
+        return next((finding.todo for finding in self.findings if finding.severity is not NOTE), _ALL_WELL)
+
     def facts(self) -> Iterator[tuple[Fact, Literal["yes", "no", "perhaps"]]]:
         """Every fact about Hermes, and whether it holds for the releases that this one may be."""
         if self.seen.is_hermes:
@@ -40,6 +47,7 @@ def as_json(report: Report) -> dict[str, Any]:
     """As ``check --json`` prints it; config/README.md describes it. What was not seen is null."""
     return {
         "fine": report.is_fine,
+        "next": report.next_step,
         "backend": _backend(report.seen),
         "calls": [
             {

@@ -1,4 +1,4 @@
-"""A check as a person reads it: what was seen, what to do about it, and what the proxy does by itself."""
+"""A check as a person reads it: what was seen, what the proxy does by itself, what to do, and what of that is next."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,8 @@ Paint = Callable[[str, str], str]
 
 def as_text(report: Report, paint: Paint) -> str:
     """Blocks of lines, one finding in three of them."""
-    return "\n\n".join(
-        "\n".join(block) for block in (_seen(report.seen), _advice(report, paint), _table(report)) if block
-    )
+    blocks = (_seen(report.seen), _table(report), _advice(report, paint), [f"Next: {report.next_step}"])
+    return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
 def _seen(seen: Evidence) -> list[str]:
@@ -64,7 +63,7 @@ def _advice(report: Report, paint: Paint) -> list[str]:
     for finding in report.findings:
         title = paint(f"{finding.severity.value}: {finding.code}", finding.severity.value)
         lines += [f"{title}  {finding.what}", f"    why  {finding.why}", f"    do   {finding.todo}"]
-    return lines or ["Nothing has to be done."]
+    return lines
 
 
 def _table(report: Report) -> list[str]:

@@ -4,8 +4,8 @@
 
 The rooms: ``settings`` (the model), ``units``, ``addresses`` and ``files`` (what a value may be),
 ``sources`` (where values come from, each with its origin), ``loading`` (which source wins, and
-what a person is told), ``changes`` (between two of them), ``schema`` (the JSON Schema for
-editors), ``errors``.
+what a person is told), ``changes`` (between two of them), ``text`` (for people), ``schema``
+(the JSON Schema for editors), ``errors``.
 """
 
 from proxy.config.changes import changed
@@ -25,6 +25,7 @@ from proxy.config.settings import (
     TraceSettings,
     UpstreamSettings,
 )
+from proxy.config.text import in_force, settings_as_text
 
 __all__ = [
     "AdminSettings",
@@ -42,5 +43,7 @@ __all__ = [
     "UpstreamSettings",
     "UserError",
     "changed",
+    "in_force",
     "load",
+    "settings_as_text",
 ]

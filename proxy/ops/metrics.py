@@ -30,6 +30,9 @@ from proxy.ops.request_metrics import RequestMetrics
 
 _SETTLING = (0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
+_STEPS = ("backend_acked", "terminal_seen", "answered", "slot_free")
+"""Of a cancel, in the words of its receipt."""
+
 _OVERDUE = {Ending.SUPERSEDED: "superseded", Ending.CANCELLED: "cancelled"}
 """What is said of a stream that was closed without its terminal event, by the ending it was given; else it lingered."""
 
@@ -129,6 +132,8 @@ class Metrics:
         self._cancels = counter("cancels", "Cancels by verdict, and why nothing was stopped.", "verdict", "reason")
         self._repeats = counter("cancel_repeats", "Cancels sent once more, by what Hermes said (P11).", "cancelled")
         self._unsettled = counter("cancels_unsettled", "Cancels given up, by the first step missing.", "missing")
+        for step in _STEPS:
+            self._unsettled.labels(step)  # from 0 on, or nobody would see the first one as an increase
         self._starts = counter("starts", "Starts answered, by whether they were held before.", "verdict")
         self._holds_expired = counter("start_holds_expired", "Starts that went on unsettled (P7).")
         self._conflicts_retried = counter("start_conflicts_retried", "Spurious 409s that were tried again (F2).")
@@ -227,7 +232,7 @@ def _by_first_label(counter: Counter) -> dict[str, int]:
     tally: Tally[str] = Tally()
     for metric in counter.collect():
         for sample in metric.samples:
-            if sample.name.endswith("_total"):
+            if sample.name.endswith("_total") and sample.value:
                 tally[next(iter(sample.labels.values()))] += int(sample.value)
     return dict(tally)
 

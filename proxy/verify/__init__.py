@@ -4,7 +4,8 @@
 
 The rooms: `lines` (what a line may be), `stories`, `shelf`, `streams`, `workers` and `known` (what the lines so far
 have shown), `cancels`, `pursuit`, `starts` and `relays` (one checker a promise, each with what a trace can show of it),
-`audit` (the lines through the checkers), `files` (the files of a rotation, oldest first).
+`audit` (the lines through the checkers), `files` (the files of a rotation, oldest first), `text`
+(what was found, for people).
 
 Where the trace tells what the backend said, the guard is held to that, and not to what it made of it.
 
@@ -13,7 +14,19 @@ One that begins in mid-life, since older files are gone or events were lost, is 
 """
 
 from proxy.verify.audit import verify
-from proxy.verify.files import Findings, Source, TraceFileError, verify_files
+from proxy.verify.files import REPORT, TRACE, Findings, Source, TraceFileError, verify_files
 from proxy.verify.lines import TraceError, Violation
+from proxy.verify.text import as_text
 
-__all__ = ["Findings", "Source", "TraceError", "TraceFileError", "Violation", "verify", "verify_files"]
+__all__ = [
+    "REPORT",
+    "TRACE",
+    "Findings",
+    "Source",
+    "TraceError",
+    "TraceFileError",
+    "Violation",
+    "as_text",
+    "verify",
+    "verify_files",
+]

@@ -1,11 +1,19 @@
 """The files of a rotation, oldest first, and what was found in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from proxy.verify.audit import verify
 from proxy.verify.lines import Line, Place, TraceError, Violation
+
+REPORT: Final = "== Hermes Stream Guard: a problem report"
+"""The first line of a report, which may hold the files of a trace as sections."""
+TRACE: Final = "== trace"
+"""How the heading of such a section begins."""
+_HEADING: Final = "== "
 
 
 class TraceFileError(Exception):
@@ -34,7 +42,7 @@ class Findings:
 
 
 def verify_files(paths: Iterable[Path]) -> Findings:
-    """Checks the files as one trace, in whatever order they are given.
+    """Checks the files as one trace, in whatever order they are given; each may also be a problem report.
 
     A last line without its end is left out: it is being written.
 
@@ -42,7 +50,7 @@ def verify_files(paths: Iterable[Path]) -> Findings:
         OSError: a file cannot be read.
         TraceFileError: a file is no trace.
     """
-    files = sorted((_read(path) for path in paths), key=lambda file: (file[0].time, file[0].part))
+    files = sorted((file for path in paths for file in _read(path)), key=lambda file: (file[0].time, file[0].part))
     lines = tuple(line for _, lines in files for line in lines)
     try:
         return Findings(lines, tuple(verify(line.text for line in lines)))
@@ -50,11 +58,32 @@ def verify_files(paths: Iterable[Path]) -> Findings:
         raise TraceFileError(f"{lines[error.number - 1]} {error.why}") from error
 
 
-def _read(path: Path) -> tuple[Place, list[Source]]:
+def _read(path: Path) -> Iterator[tuple[Place, list[Source]]]:
+    """The file, or those in a report."""
     *whole, _unfinished = path.read_bytes().decode("utf-8", "replace").split("\n")
+    lines = [Source(path, number, text) for number, text in enumerate(whole, 1)]
+    if not lines or lines[0].text != REPORT:
+        yield _placed(path, lines)
+        return
+    traces = list(_sections(lines))
+    if not traces:
+        raise TraceFileError(
+            f"{path}:1 is a report without a trace; set trace.path, and make one when it has happened again"
+        )
+    yield from (_placed(path, trace) for trace in traces)
+
+
+def _sections(lines: list[Source]) -> Iterator[list[Source]]:
+    """The traces of a report: from their heading to the next, or to the end."""
+    headings = [number for number, line in enumerate(lines) if line.text.startswith(_HEADING)]
+    for start, end in pairwise([*headings, len(lines)]):
+        if lines[start].text.startswith(TRACE):
+            yield [line for line in lines[start + 1 : end] if line.text]
+
+
+def _placed(path: Path, lines: list[Source]) -> tuple[Place, list[Source]]:
+    number, text = (lines[0].number, lines[0].text) if lines else (1, "")
     try:
-        begun = Line.parse(1, whole[0] if whole else "")
-        place = Place.of(begun)
+        return Place.of(Line.parse(number, text)), lines
     except TraceError as error:
-        raise TraceFileError(f"{path}:1 {error.why}; the first line of a trace is trace_begun") from error
-    return place, [Source(path, number, text) for number, text in enumerate(whole, 1)]
+        raise TraceFileError(f"{path}:{number} {error.why}; the first line of a trace is trace_begun") from error

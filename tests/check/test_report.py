@@ -55,6 +55,7 @@ def test_scripts_get_all_of_it() -> None:
     facts = report.pop("facts")
     assert report == {
         "fine": False,
+        "next": "Do.",
         "backend": {
             "reachable": True,
             "is_hermes": True,
@@ -102,7 +103,7 @@ def test_scripts_get_null_for_what_was_not_seen() -> None:
 
 
 def test_people_get_what_was_seen_what_to_do_and_what_is_done() -> None:
-    seen, advice, facts = text(SEEN, finding(WARNING)).split("\n\n")
+    seen, facts, advice, following = text(SEEN, finding(WARNING)).split("\n\n")
     assert seen.splitlines() == [
         "release          from v0.51.285 on, before v0.51.340, by what it does; it does not say",
         "login            none",
@@ -114,6 +115,7 @@ def test_people_get_what_was_seen_what_to_do_and_what_is_done() -> None:
     assert advice.splitlines() == ["warning: some_code  What.", "    why  Why.", "    do   Do."]
     assert facts.splitlines()[1].startswith("F1   (perhaps) a start right after a cancel")
     assert "F7" not in facts
+    assert following == "Next: Do."
 
 
 def test_a_release_that_says_what_it_is_is_taken_at_its_word() -> None:
@@ -153,12 +155,23 @@ def test_how_streams_arrive(streaming: Streaming | None, said: str) -> None:
     assert lines[5] == "clock            not looked at"
 
 
-def test_without_findings_nothing_has_to_be_done() -> None:
-    assert "Nothing has to be done." in text(SEEN)
+@pytest.mark.parametrize("findings", [(), (finding(NOTE),)])
+def test_without_grave_findings_nothing_has_to_be_changed(findings: tuple[Finding, ...]) -> None:
+    assert text(SEEN, *findings).splitlines()[-1].startswith("Next: Nothing has to be changed; run hermes-stream-guard")
+
+
+def test_it_ends_with_the_one_thing_to_do_next() -> None:
+    """Of several the gravest, which comes first."""
+    settings = Settings.model_validate({"client": {"trusted_proxies": ["0.0.0.0/0"]}})
+    report = Report.of(settings, Evidence(unreachable=Unreachable.NOT_THERE))
+    assert [one.code for one in report.findings] == ["unreachable", "trusted_proxies_wide"]
+    assert as_text(report, plain).splitlines()[-1] == "Next: Start Hermes, or correct upstream.url."
+    assert as_json(report)["next"] == "Start Hermes, or correct upstream.url."
 
 
 def test_of_what_is_no_hermes_only_that_is_said() -> None:
-    assert text(Evidence(), finding(ERROR)).splitlines() == ["error: some_code  What.", "    why  Why.", "    do   Do."]
+    lines = ["error: some_code  What.", "    why  Why.", "    do   Do.", "", "Next: Do."]
+    assert text(Evidence(), finding(ERROR)).splitlines() == lines
 
 
 def test_what_is_grave_is_painted() -> None:

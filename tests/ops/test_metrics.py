@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from proxy.core.records import Cancel
 from proxy.ops.metrics import LaneUse, Levels, Metrics
 from tests.support.happenings import happened
 
@@ -86,6 +87,14 @@ def test_a_settled_cancel_is_measured_and_another_says_what_was_missing_first(sc
     assert scraped.value("cancel_settle_seconds_bucket", le="0.15") == 1
     assert scraped.value("cancel_settle_seconds_bucket", le="0.1") == 0
     assert scraped.value("cancels_unsettled_total", missing="terminal_seen") == 1
+
+
+def test_every_step_that_may_be_missing_is_there_before_one_is(scraped: Scraped) -> None:
+    """Or a scraper would see the first one only as a new series, and not as an increase."""
+    for step in Cancel("c-1", "credentials", 0.0).missing:
+        assert scraped.value("cancels_unsettled_total", missing=step) == 0
+
+    assert scraped.report.totals()["unsettled"] == {}
 
 
 def test_the_time_until_the_worker_was_gone_is_measured_whatever_else_was_missing(scraped: Scraped) -> None:

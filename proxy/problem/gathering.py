@@ -1,0 +1,162 @@
+"""Asking and reading what a report is made of, and writing it: all of its I/O. Nothing that is missing ends it."""
+
+import asyncio
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from proxy import __version__
+from proxy.check import Report, as_json, look
+from proxy.config import AdminSettings, Settings, TraceSettings, UserError
+from proxy.problem.composing import Gathered, compose
+from proxy.problem.knowing import known_secrets
+from proxy.problem.loglines import read_log
+from proxy.problem.masking import Masker
+from proxy.problem.traces import Lines, parsed
+
+CALLS: Final = ("/api/status", "/api/streams", "/api/cancels?limit=50")
+_PATIENCE: Final = 5.0
+"""Seconds for each call of the admin listener, which answers at once."""
+_LARGEST: Final = 4 << 20
+"""Most bytes of its answer."""
+_OURS: Final = "STREAM_GUARD__"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is asked for besides the settings.
+
+    Attributes:
+        config: Where the settings are from, if from a file.
+        cookie: Of a browser that is logged in, if Hermes wants a login.
+        log: Lines of the proxy's log, if there are any.
+        environment: The variables of the process.
+    """
+
+    config: Path | None
+    cookie: str | None
+    log: Iterable[str] | None
+    environment: Mapping[str, str]
+
+
+def report(settings: Settings, wanted: Wanted) -> str:
+    """The report's text, without secrets; takes seconds, and changes nothing."""
+    masker = Masker(known_secrets(wanted.environment, (settings.admin.bearer, wanted.cookie)))
+    return compose(_gather(settings, wanted), masker)
+
+
+def write(text: str, output: Path | None) -> Path:
+    """Where a report was written, for its owner alone to read: to `output`, or to a new file in this folder.
+
+    Raises:
+        UserError: the file is there already, or cannot be made.
+    """
+    path = output or Path(f"stream-guard-report-{datetime.now(UTC):%Y%m%d-%H%M%S}.txt")
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UserError(f"--output: {path} is there already; name another file") from None
+    except OSError as error:
+        raise UserError(
+            f"--output: cannot write {path}: {error.strerror}; name another file, or - to print it"
+        ) from error
+    return path
+
+
+def _gather(settings: Settings, wanted: Wanted) -> Gathered:
+    """All that can be had, with its secrets."""
+    check, answers, unanswered = asyncio.run(_ask(settings, wanted.cookie))
+    traces, unread = _traces(settings.trace)
+    log = None if wanted.log is None else read_log(wanted.log)
+    unlogged = [] if log else ["No log was given: pipe it in with --log -, as docs/operating.md says."]
+    return Gathered(
+        made=_made(),
+        settings=_settings(settings, wanted),
+        check=check,
+        answers=answers,
+        log=log,
+        traces=traces,
+        missing=(*unanswered, *unlogged, *unread),
+    )
+
+
+def _made() -> dict[str, Any]:
+    versions = {"proxy": __version__, "python": platform.python_version(), "aiohttp": aiohttp.__version__}
+    return {"at": datetime.now(UTC).isoformat(timespec="seconds"), **versions, "system": platform.platform()}
+
+
+def _settings(settings: Settings, wanted: Wanted) -> dict[str, Any]:
+    return {
+        "file": None if wanted.config is None else wanted.config.name,
+        "variables": sorted(name for name in wanted.environment if name.startswith(_OURS)),
+        "settings": settings.model_dump(mode="json"),
+    }
+
+
+async def _ask(settings: Settings, cookie: str | None) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    seen = await look(settings.upstream, cookie, settings.client.identity_headers)
+    answers, missing = await _answers(settings.admin)
+    return as_json(Report.of(settings, seen)), answers, missing
+
+
+async def _answers(admin: AdminSettings) -> tuple[dict[str, Any], list[str]]:
+    """What the admin listener says, by path, and why it does not."""
+    if not admin.enabled:
+        return {}, ["admin.enabled is false, so the running proxy could not be asked."]
+    url = _reachable(admin).url
+    token = {} if admin.bearer is None else {"Authorization": f"Bearer {admin.bearer}"}
+    answers: dict[str, Any] = {}
+    try:
+        async with aiohttp.ClientSession(headers=token, timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as session:
+            for path in CALLS:
+                answers[path] = await _answer(session, url + path)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        why = f"{type(error).__name__}; is the proxy running, and is --admin where it listens?"
+        return answers, [f"The running proxy could not be asked at {url}: {why}"]
+    return answers, []
+
+
+async def _answer(session: aiohttp.ClientSession, url: str) -> Any:
+    async with session.get(url, allow_redirects=False) as response:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > _LARGEST:
+                raise ValueError(url)
+        return json.loads(body)
+
+
+def _reachable(admin: AdminSettings) -> AdminSettings:
+    """Where a listener on every address is asked: on this host."""
+    try:
+        address = ip_address(admin.host)
+    except ValueError:
+        return admin
+    here = "127.0.0.1" if address.version == 4 else "::1"  # noqa: PLR2004 - of the Internet Protocol
+    return admin.model_copy(update={"host": here}) if address.is_unspecified else admin
+
+
+def _traces(trace: TraceSettings) -> tuple[tuple[tuple[str, Lines], ...], list[str]]:
+    """The files of the trace, oldest first, and why there are none."""
+    if trace.path is None:
+        return (), ["No trace is written: set trace.path, and make another report once it has happened again."]
+    names = [Path(f"{trace.path}.{number}") for number in range(trace.keep, 0, -1)]
+    found: list[tuple[str, Lines]] = []
+    missing: list[str] = []
+    for path in (*names, trace.path):
+        try:
+            found.append((path.name, parsed(path.read_text(encoding="utf-8", errors="replace"))))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            missing.append(f"The trace {path.name} cannot be read: {error.strerror}.")
+    return tuple(found), missing if found or missing else ["There is no file at trace.path yet."]
