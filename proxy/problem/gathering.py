@@ -1,10 +1,11 @@
-"""Asking and reading what a report is made of, and writing it: all of its I/O. Nothing that is missing ends it."""
+"""All I/O of a report: asks and reads what it is made of, and writes it. It says so if it cannot get something."""
 
 import asyncio
 import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -15,7 +16,13 @@ import aiohttp
 
 from proxy import __version__
 from proxy.check import Report, as_json, look
-from proxy.config import AdminSettings, Settings, TraceSettings, UserError
+from proxy.config import AdminSettings, Settings, TraceSettings, UserError, in_force
+from proxy.http.errors import ProxyError
+from proxy.http.forward import exchange
+from proxy.http.message import RequestHead
+from proxy.http.upstream.lanes import Lane, Lanes
+from proxy.http.upstream.origin import Origin
+from proxy.http.upstream.upstream import Upstream
 from proxy.problem.composing import Gathered, compose
 from proxy.problem.knowing import known_secrets
 from proxy.problem.loglines import read_log
@@ -95,11 +102,9 @@ def _made() -> dict[str, Any]:
 
 
 def _settings(settings: Settings, wanted: Wanted) -> dict[str, Any]:
-    return {
-        "file": None if wanted.config is None else wanted.config.name,
-        "variables": sorted(name for name in wanted.environment if name.startswith(_OURS)),
-        "settings": settings.model_dump(mode="json"),
-    }
+    file = None if wanted.config is None else Path(wanted.config.name)  # its folder is nobody's business
+    variables = sorted(name for name in wanted.environment if name.startswith(_OURS))
+    return {**in_force(file, settings), "variables": variables}
 
 
 async def _ask(settings: Settings, cookie: str | None) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
@@ -113,26 +118,22 @@ async def _answers(admin: AdminSettings) -> tuple[dict[str, Any], list[str]]:
     if not admin.enabled:
         return {}, ["admin.enabled is false, so the running proxy could not be asked."]
     url = _reachable(admin).url
-    token = {} if admin.bearer is None else {"Authorization": f"Bearer {admin.bearer}"}
     answers: dict[str, Any] = {}
     try:
-        async with aiohttp.ClientSession(headers=token, timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as session:
+        with closing(Upstream(Origin.parse(url), Lanes())) as listener:
             for path in CALLS:
-                answers[path] = await _answer(session, url + path)
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        why = f"{type(error).__name__}; is the proxy running, and is --admin where it listens?"
+                answers[path] = await _answer(listener, path, admin.bearer)
+    except (ProxyError, TimeoutError, ValueError):
+        why = "is it running, and is --admin where it listens?"
         return answers, [f"The running proxy could not be asked at {url}: {why}"]
     return answers, []
 
 
-async def _answer(session: aiohttp.ClientSession, url: str) -> Any:
-    async with session.get(url, allow_redirects=False) as response:
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > _LARGEST:
-                raise ValueError(url)
-        return json.loads(body)
+async def _answer(listener: Upstream, path: str, token: str | None) -> Any:
+    told = () if token is None else ((b"Authorization", f"Bearer {token}".encode()),)
+    head = RequestHead("GET", path.encode(), told)
+    async with asyncio.timeout(_PATIENCE):
+        return json.loads((await exchange(listener, head, Lane.CONTROL, limit=_LARGEST, repeatable=False)).body)
 
 
 def _reachable(admin: AdminSettings) -> AdminSettings:

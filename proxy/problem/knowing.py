@@ -10,10 +10,10 @@ SECRET_NAME: Final = re.compile(
 """What is in the name of a setting, a variable or a field that holds a secret."""
 
 _FILE: Final = "_file"
-"""How the name of one ends that only says where the secret is."""
+"""The ending of a name whose value is no secret, but the path of a file that holds one."""
 
 _SHORTEST: Final = 4
-"""Characters below which a secret is looked for only where its name says that it is one: it could be any word."""
+"""Shorter secrets, in characters, are not searched for everywhere, as they could be any word."""
 
 
 def names_a_secret(name: str) -> bool:

@@ -26,7 +26,7 @@ def parsed(text: str) -> Lines:
 
 
 def latest(files: Sequence[tuple[str, Lines]], kept: int = KEPT) -> list[tuple[str, Lines]]:
-    """Of files, oldest first, the latest lines; what was left out of the first one is told as a gap is."""
+    """The latest lines of all files, oldest first. If some of a file are left out, a `trace_gap` says how many."""
     found: list[tuple[str, Lines]] = []
     for name, lines in reversed(files):
         if kept <= 0 or not lines:

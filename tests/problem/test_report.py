@@ -116,7 +116,8 @@ async def test_what_cannot_be_had_is_said_and_ends_nothing(home: Home, unused_tc
         home.settings.model_copy(update={"upstream": nobody, "admin": admin, "trace": TraceSettings()})
     )
     assert '"code": "unreachable"' in text
-    assert f"The running proxy could not be asked at http://127.0.0.1:{unused_tcp_port}: Client" in text
+    asked = f"The running proxy could not be asked at http://127.0.0.1:{unused_tcp_port}: "
+    assert f"{asked}is it running, and is --admin where it listens?" in text
     assert "No trace is written: set trace.path" in text
     assert "No log was given: pipe it in with --log -" in text
 

@@ -17,8 +17,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 HASTE = 20
-"""A loop waits for this fraction of what it means to wait. That is how long a byte may be on its way to the other end;
-on the loopback interface it is there at once."""
+"""A wait of 1 s takes one part in so many of a second. In that time a byte has to reach the other end, which it does at
+once on the loopback interface."""
 
 TURN = 1e-4
 """Seconds that a turn of the loop takes, so that what happens in two of them happens at two times."""
