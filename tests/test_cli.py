@@ -282,7 +282,7 @@ def test_check_prints_all_of_it_as_json(look: _Look, seen: Evidence, code: int) 
     look.seen = seen
     result = _run("check", "--json", "--upstream=unix:///run/hermes.sock")
     printed = json.loads(result.stdout)
-    assert list(printed) == ["file", "settings", "fine", "next", "backend", "calls", "facts", "findings"]
+    assert list(printed) == ["file", "settings", "fine", "next", "backend", "threads", "calls", "facts", "findings"]
     assert printed["file"] is None
     assert printed["settings"] == {
         **Settings().model_dump(mode="json"),

@@ -12,6 +12,7 @@ from aiohttp import web
 from proxy import __version__
 from proxy.app.running import Running
 from proxy.config import AdminSettings, Settings, UserError
+from proxy.events.relays import UpstreamHeard
 from proxy.http.downstream.places import both_families
 from proxy.http.upstream.lanes import Lane
 from proxy.ops.admin import Admission, application, inheriting, listening
@@ -19,9 +20,12 @@ from proxy.ops.feed import Feed
 from proxy.ops.history import History
 from proxy.ops.metrics import LaneUse, Metrics
 from proxy.ops.stops import Stops
-from proxy.ops.trace import fan_out
+from proxy.ops.trace import fan_out, leaving_out
 from proxy.ops.views import About, Journals, Sources, Views
 from proxy.ownership.ownership import is_nameless
+
+_FOR_THE_TRACE = frozenset({UpstreamHeard})
+"""Reports that come once a second for each stream, and that only `verify` reads."""
 
 
 class Observed:
@@ -33,7 +37,7 @@ class Observed:
         self.history = History(clock)
         self.stops = Stops(clock)
         self.feed = Feed(time.time)
-        self.report = fan_out(self.metrics, self.history, self.stops, self.feed)
+        self.report = leaving_out(_FOR_THE_TRACE, fan_out(self.metrics, self.history, self.stops, self.feed))
 
 
 @asynccontextmanager
@@ -124,6 +128,8 @@ def _views(settings: Settings, proxy: Running, observed: Observed) -> Views:
         busy=guard.ownership.busy,
         is_named=lambda session_id: not is_nameless(session_id),
         relays=guard.relays.count,
+        log=guard.logs.size_of,
+        logs=lambda: guard.logs.size,
         is_running=guard.reach.is_running,
         lanes=lambda: {lane.value: LaneUse(lanes.in_use(lane), lanes.bound(lane)) for lane in Lane},
         away_since=guard.reach.away_since,

@@ -30,8 +30,12 @@ from proxy.http.upstream.upstream import Upstream
 from proxy.ops.receipts import Receipt, Receipts
 from proxy.ownership.limits import Limits, Live
 from proxy.ownership.ownership import Ownership
+from proxy.relay.logs import Logs
+from proxy.relay.opening import Opening
+from proxy.relay.pumps import Pumps
 from proxy.relay.relay import RelayGuard
 from proxy.relay.relays import Relays
+from proxy.relay.sharing import SharedRelays
 from proxy.relay.steers import Steers
 from proxy.reporting import Report
 from proxy.store.memory import MemoryStore
@@ -51,6 +55,7 @@ class Guard:
     store: MemoryStore
     ownership: Ownership
     relays: Relays
+    logs: Logs
     drain: Drain
     reach: Reach
 
@@ -67,6 +72,9 @@ def limits_of(settings: Settings) -> Limits:
         stop_timeout=own.stop_timeout,
         idle_timeout=relay.idle_timeout,
         buffer=relay.buffer,
+        log=relay.log,
+        log_keep=relay.log_keep,
+        reattach=relay.reattach,
         start_body_limit=own.start_body_limit,
     )
 
@@ -112,7 +120,9 @@ def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Rece
 
     ownership.carry_out = Effects(relays, sending, stopping, settled).carry_out
     starts = StartGuard(backend, ownership, apart=apart, tasks=tasks, live=live, report=report)
-    steers = Steers(report)
+    steers, logs, pumps = Steers(report), Logs(live), Pumps(live, clock)
+    opening = Opening(ownership, steers, logs, live=live, pumps=pumps, tasks=tasks, report=report)
+    shared = SharedRelays(backend, relays, opening, logs, live=live, report=report)
     drain = Drain(backend, ownership, relays, starts, tasks, timeout=settings.drain.timeout, report=report)
     handler = Handler(
         upstream,
@@ -122,7 +132,7 @@ def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Rece
         starts,
         ChangeGuard(upstream, ownership, starts.order, live, report),
         SteerGuard(backend, ownership, steers, tasks, report=report),
-        RelayGuard(upstream, ownership, relays, steers, live, report=report),
+        RelayGuard(upstream, ownership, shared, pumps, report),
         Spool(live, report),
         report,
     )
@@ -130,4 +140,4 @@ def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Rece
     logins, pages = LoginGuard(backend, tasks, clock), Pages(backend, clock)
     gate = Gate(handler, authentication, logins, pages, gate_rules(settings), report=report)
     reach = Reach(backend, health, tasks, clock)
-    return Guard(gate, handler, live, store, ownership, relays, drain, reach)
+    return Guard(gate, handler, live, store, ownership, relays, logs, drain, reach)

@@ -60,7 +60,7 @@ FACTS: Final = (
     Fact("F9", ALL, "whoever seems to be local is trusted", "refuses those calls to whoever is not"),
     Fact("F10", ALL, "a POST's Origin must match its Host", "passes Host on unchanged"),
     Fact("F11", ALL, "a cancel event repeats an id", "goes by events, never by ids"),
-    Fact("F12", ALL, "who joins without a cursor misses what came before", "passes cursors on unchanged"),
+    Fact("F12", ALL, "who joins without a cursor misses what came before", "keeps what passes for whoever comes back"),
     Fact("F13", ALL, "a turn's first moments lose its cancel", "has the cancel wait until its agent listens"),
     Fact("F14", Span(until=REPEATABLE), "a cancel has one shot", "looks for the worker, and says if it stays"),
     Fact("F15", Span(first=NAMELESS), "/health does not name streams", "knows a worker by its beginning and its mark"),

@@ -8,6 +8,7 @@ from proxy.check.evidence import Evidence
 from proxy.check.facts import FACTS, Fact
 from proxy.check.findings import NOTE, Finding
 from proxy.check.judging import judge
+from proxy.check.threads import Threads, threads
 from proxy.config import Settings
 
 _ALL_WELL: Final = "Nothing has to be changed; run hermes-stream-guard serve, if it does not run yet."
@@ -19,11 +20,13 @@ class Report:
 
     seen: Evidence
     findings: tuple[Finding, ...]
+    threads: Threads | None = None
 
     @classmethod
     def of(cls, settings: Settings, seen: Evidence) -> "Report":
         """The report on a deployment."""
-        return cls(seen, tuple(judge(settings, seen)))
+        taken = threads(seen.release, is_shared=settings.relay.log > 0) if seen.is_hermes else None
+        return cls(seen, tuple(judge(settings, seen)), taken)
 
     @property
     def is_fine(self) -> bool:
@@ -49,6 +52,9 @@ def as_json(report: Report) -> dict[str, Any]:
         "fine": report.is_fine,
         "next": report.next_step,
         "backend": _backend(report.seen),
+        "threads": {"first_tab": report.threads.first_tab, "further_tab": report.threads.further_tab}
+        if report.threads
+        else None,
         "calls": [
             {
                 "call": one.question.call,

@@ -11,11 +11,12 @@ Paint = Callable[[str, str], str]
 
 def as_text(report: Report, paint: Paint) -> str:
     """Blocks of lines, one finding in three of them."""
-    blocks = (_seen(report.seen), _table(report), _advice(report, paint), [f"Next: {report.next_step}"])
+    blocks = (_seen(report), _table(report), _advice(report, paint), [f"Next: {report.next_step}"])
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def _seen(seen: Evidence) -> list[str]:
+def _seen(report: Report) -> list[str]:
+    seen = report.seen
     if not seen.is_hermes:
         return []
     lines = {
@@ -23,6 +24,7 @@ def _seen(seen: Evidence) -> list[str]:
         "login": _login(seen),
         "calls": _calls(seen),
         "streams": _streams(seen),
+        "threads": str(report.threads or "not known"),
         "X-Forwarded-For": _forwarded(seen),
         "clock": "not looked at" if seen.skew is None else f"{seen.skew:+.1f} s",
     }

@@ -22,7 +22,7 @@ from proxy.config.files import (
     group_number,
     read_token,
 )
-from proxy.config.units import Duration, Size, Timeout
+from proxy.config.units import Duration, Room, Size, Timeout
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -262,6 +262,17 @@ class RelaySettings(_Section):
 
     buffer: Size = 1 << 20
     """Most bytes of a stream that wait for a slow browser."""
+
+    log: Room = 4 << 20
+    """Most bytes of a turn that are kept for browsers that join it or come back. All turns together
+    are kept 16 times as much. 0: every browser has an upstream of its own."""
+
+    log_keep: Timeout = 60.0
+    """How long they are kept after the turn's end."""
+
+    reattach: Duration = 5.0
+    """How long a running turn's connection to Hermes stays open after its last browser has left, for one
+    that comes back, as after a reload. It holds one of Hermes' threads meanwhile."""
 
 
 class ClientSettings(_Section):

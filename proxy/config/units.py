@@ -112,3 +112,12 @@ Size = Annotated[
     WithJsonSchema(_SIZE.schema(_FROM_ONE)),
 ]
 """Bytes, more than zero."""
+
+Room = Annotated[
+    int,
+    Field(ge=0),
+    BeforeValidator(_read_size),
+    PlainSerializer(format_size, when_used="json"),
+    WithJsonSchema(_SIZE.schema(_FROM_ZERO)),
+]
+"""Bytes, zero allowed: room for something that may be switched off."""

@@ -52,7 +52,7 @@ class Access:
         self._habits = habits
         self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._logins: OrderedDict[str, None] = OrderedDict()
+        self._logins: OrderedDict[str, float] = OrderedDict()
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
 
     def refusal(self, request: Request) -> Answer | None:
@@ -78,7 +78,8 @@ class Access:
     def logged_in(self, request: Request) -> bool:
         """Whether the request carries a cookie that this process has signed, or the header that is believed."""
         named = self._identity_header is not None and request.header(self._identity_header).strip()
-        return bool(named) or self._token(request) in self._logins
+        expiry = self._logins.get(self._token(request))
+        return bool(named) or (expiry is not None and self._clock() < expiry)
 
     def _token(self, request: Request) -> str:
         try:
@@ -138,7 +139,7 @@ class Access:
 
     def _new_cookie(self) -> Headers:
         token = secrets.token_hex(32)
-        self._logins[token] = None
+        self._logins[token] = self._clock() + COOKIE_AGE
         _bound(self._logins)
         marks = f"HttpOnly; Max-Age={COOKIE_AGE}; Path=/; SameSite=Lax"
         return (("Set-Cookie", f"{COOKIE}={token}.{self._sign(token)}; {marks}"),)

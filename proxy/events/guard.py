@@ -10,7 +10,7 @@ from proxy.events.event import Event
 _UNSAID = frozenset({"at", "asked", "credentials", "streams"})
 """Of an observation: its times are the guard's own, and the rest is a secret or a whole record."""
 
-_NUMBERED = frozenset({"relay", "start", "change"})
+_NUMBERED = frozenset({"relay", "upstream", "start", "change"})
 """What has a number of its own: an internal error tells that before its step."""
 
 
@@ -55,6 +55,7 @@ class Subject(TypedDict, total=False):
     """What something was about, as far as it is known."""
 
     relay: str
+    upstream: str
     start: str
     change: str
     session: str | None

@@ -1,4 +1,4 @@
-"""What becomes of relays: each is one browser's event stream, with its own connection to Hermes."""
+"""What becomes of event streams: of upstreams (connections to Hermes), and of relays (browsers' subscriptions)."""
 
 from dataclasses import dataclass
 
@@ -7,23 +7,72 @@ from proxy.events.event import Event
 
 
 @dataclass(frozen=True, slots=True)
-class _Relay(Event):
-    relay: str
+class _Upstream(Event):
+    upstream: str
     stream: str | None
     """Of its turn; None if it is not a turn's."""
 
 
 @dataclass(frozen=True, slots=True)
-class RelayOpened(_Relay):
-    """Hermes' event stream has begun, and is passed on."""
+class UpstreamOpened(_Upstream):
+    """Hermes' event stream has begun."""
 
     call: str
     """What it was asked for by, as `proxy.hermes.contract` calls it."""
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamHeard(_Upstream):
+    """Events of a turn came; words that need no look are told together, once a second."""
+
+    events: tuple[str, ...]
+    """The names of those that were looked at or added, in their order."""
+    count: int
+    """Of all since it was told last."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamKept(_Upstream):
+    """Its last browser has left, and may come back: the connection stays open for a while."""
+
+    seconds: float
+    """How long at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamClosed(_Upstream):
+    """The connection to Hermes was closed."""
+
+    why: str | None
+    """As `proxy.relay.ends.Over` has it; None if no browser is there, or after a mistake."""
+    overdue: Ending | None
+    """The ending that its browsers are given in place of Hermes', if that came too late."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Relay(Event):
+    relay: str
+    upstream: str
+    """Whose events it passes on."""
+    stream: str | None
+    """Of its turn; None if it is not a turn's."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOpened(_Relay):
+    """A browser is sent an event stream from now on."""
+
+    call: str
+    """What it was asked for by, as `proxy.hermes.contract` calls it."""
+    joined: str
+    """How: it `opened` the upstream, joined at what comes `now`, or, by a `cursor`, behind the last event it has."""
+    behind: int
+    """Bytes of its turn's log that it is sent at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class RelayWrote(_Relay):
-    """Events were passed on; words that need no look are told together, once a second."""
+    """Events of a turn were sent to the browser; words that need no look are told together, once a second."""
 
     events: tuple[str, ...]
     """The names of those that were looked at or added, in their order."""
@@ -34,16 +83,6 @@ class RelayWrote(_Relay):
 @dataclass(frozen=True, slots=True)
 class BrowserLeft(_Relay):
     """The browser of a relay left before its stream had ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamClosed(_Relay):
-    """A relay's connection to Hermes was closed."""
-
-    why: str | None
-    """As `proxy.relay.ends.Over` has it; None if the browser left, or after a mistake."""
-    overdue: Ending | None
-    """The ending that its browser was given in place of Hermes', if that came too late."""
 
 
 @dataclass(frozen=True, slots=True)

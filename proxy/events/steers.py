@@ -40,7 +40,7 @@ class SteerPassedLarge(Event):
 
 @dataclass(frozen=True, slots=True)
 class _Seen(Event):
-    relay: str
+    upstream: str
     stream: str
     count: int
     length: int
@@ -66,7 +66,7 @@ class SteerReturned(_Seen):
 class SteerLost(Event):
     """Texts are dropped: their turn was stopped, or no browser came back for them."""
 
-    relay: str | None
+    upstream: str | None
     """Where it was seen; None, and left out, if no browser came back."""
     stream: str
     count: int

@@ -17,13 +17,14 @@ from proxy.events.cancels import (
     CancelUnguarded,
 )
 from proxy.guard.evidence import Evidence
-from proxy.guard.label import Judged, fingerprint
+from proxy.guard.label import Judged
 from proxy.guard.sending import Sending
 from proxy.guard.stopping import Stopping
 from proxy.hermes import answers
 from proxy.http.errors import ProxyError
 from proxy.http.headers import only
 from proxy.http.message import Answer, RequestHead
+from proxy.ownership.callers import fingerprint
 from proxy.ownership.ownership import Ownership
 from proxy.reporting import Report, failing_open
 

@@ -19,6 +19,7 @@ from proxy.hermes.contract import (
     Change,
     EventStream,
     Health,
+    ListChannel,
     OpenStream,
     Other,
     SessionChannel,
@@ -109,7 +110,7 @@ class Handler:
                 return self._let_in(request, call)
             case Steer():
                 return self._steer(request)
-            case OpenStream() | SessionChannel() | EventStream():
+            case OpenStream() | SessionChannel() | ListChannel() | EventStream():
                 return self.relays.relay(request, call)
             case Status(stream_id=stream_id):
                 return self._status(request, stream_id)

@@ -1,26 +1,10 @@
 """The `Stream-Guard` field of a guarded call's answer, and whose answer it may be."""
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from proxy.core.records import Ending
 from proxy.http.headers import RawHeaders
 from proxy.http.message import Answer
-
-_IMPERSONAL = frozenset(
-    {
-        *(b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"cache-control", b"connection"),
-        *(b"content-length", b"content-type", b"dnt", b"host", b"if-modified-since", b"if-none-match", b"keep-alive"),
-        *(b"origin", b"pragma", b"priority", b"range", b"referer", b"te", b"upgrade-insecure-requests", b"user-agent"),
-        *(b"sec-ch-ua", b"sec-ch-ua-mobile", b"sec-ch-ua-platform", b"sec-fetch-dest", b"sec-fetch-mode"),
-        *(b"sec-fetch-site", b"sec-fetch-user", b"sec-gpc", b"forwarded", b"via", b"x-forwarded-host"),
-        *(b"x-forwarded-port", b"x-forwarded-proto", b"x-request-id", b"x-correlation-id", b"x-hermes-csrf-token"),
-        *(b"traceparent", b"tracestate"),
-    }
-)
-"""Fields that say nothing of who asks. Any other may: proxies that log people in have many names for it, and Hermes may
-be told to believe any."""
 
 _OUR_OWN = frozenset({"coalesced", "replayed", "stale"})
 _REFUSALS = frozenset({401, 403})
@@ -52,12 +36,3 @@ class Judged:
         if self.cancel_id is not None:
             members.append(f'cancel-id="{self.cancel_id}"')
         return ((b"Stream-Guard", ", ".join(members).encode()),)
-
-
-def fingerprint(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """A digest of whatever in a request may say who asks; equal only for callers that cannot be told apart (P9)."""
-    digest = hashlib.sha256()
-    for name, value in sorted((name.lower(), value) for name, value in headers):
-        if name not in _IMPERSONAL:
-            digest.update(name + b"\0" + value + b"\0")
-    return digest.hexdigest()

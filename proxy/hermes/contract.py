@@ -15,6 +15,7 @@ STREAM_PATH = "/api/chat/stream"
 STATUS_PATH = "/api/chat/stream/status"
 SESSION_PATH = "/api/session"
 SESSION_CHANNEL_PATH = "/api/session/stream"
+LIST_CHANNEL_PATH = "/api/sessions/events"
 APPROVAL_STREAM_PATH = "/api/approval/stream"
 HEALTH_PATH = "/health"
 AUTH_STATUS_PATH = "/api/auth/status"
@@ -47,7 +48,6 @@ _NO_KICKOFF = frozenset({"", "status", "pause", "clear", "stop", "done"})
 """What is said to a goal that begins no turn (F21). `resume` may: that is Hermes' to know."""
 EVENT_STREAM_PATHS = frozenset(
     {
-        "/api/sessions/events",
         "/api/sessions/gateway/stream",
         APPROVAL_STREAM_PATH,
         "/api/clarify/stream",
@@ -114,6 +114,11 @@ class SessionChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class ListChannel:
+    """`GET /api/sessions/events`: says that the list of sessions has changed, and nothing else, to all the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """`GET /health`, which needs no login."""
 
@@ -128,7 +133,9 @@ class Other:
     """A call that says nothing about streams."""
 
 
-Call = Cancel | Start | Change | Steer | OpenStream | Status | SessionChannel | Health | EventStream | Other
+Call = (
+    Cancel | Start | Change | Steer | OpenStream | Status | SessionChannel | ListChannel | Health | EventStream | Other
+)
 
 
 def classify(method: str, target: str, accept: str = "") -> Call:
@@ -201,6 +208,7 @@ _GETS: dict[str, Callable[[dict[str, list[str]]], Call]] = {
     CANCEL_PATH: lambda query: Cancel(_first(query, "stream_id")),
     STREAM_PATH: lambda query: OpenStream(_first(query, "stream_id")),
     SESSION_CHANNEL_PATH: lambda query: SessionChannel(_first(query, "session_id")),
+    LIST_CHANNEL_PATH: lambda _query: ListChannel(),
     STATUS_PATH: lambda query: Status(_first(query, "stream_id")),
     HEALTH_PATH: lambda _query: Health(),
 }

@@ -117,6 +117,11 @@ class Account:
             self._client = neighbourhood(self.browser.client) if self.browser is not None else ""
         return self._client
 
+    @property
+    def lateness(self) -> float:
+        """Seconds for which its browser has been late."""
+        return self.pace.lateness
+
     def give_way(self, error: ProxyError) -> None:
         """Others need what it holds: the waiting for its browser ends with `error`."""
         if self.browser is not None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from proxy.events.event import Event
 from proxy.events.guard import Observed, WorkersListed, WorkersUnknown
-from proxy.events.relays import RelayWrote
+from proxy.events.relays import RelayWrote, UpstreamHeard, UpstreamKept, UpstreamOpened
 from proxy.ops.ids import with_short_ids
 
 WATCHERS = 16
@@ -21,7 +21,9 @@ BACKLOG = 256
 _LONGEST = 200
 """Characters of a text that are told; a path may be longer."""
 
-_UNTOLD: Final[frozenset[type[Event]]] = frozenset({Observed, RelayWrote, WorkersListed, WorkersUnknown})
+_UNTOLD: Final[frozenset[type[Event]]] = frozenset(
+    {Observed, RelayWrote, UpstreamHeard, UpstreamKept, UpstreamOpened, WorkersListed, WorkersUnknown}
+)
 """Reports that come many times a second, and that nobody could follow."""
 
 

@@ -14,7 +14,16 @@ from proxy.events.cancels import CancelConfirmed, CancelJudged, CancelRepeated, 
 from proxy.events.event import Event
 from proxy.events.guard import InternalError, Observed, WorkersListed, WorkersUnknown
 from proxy.events.process import ReloadRefused
-from proxy.events.relays import BrowserLeft, RelayEnded, RelayOpened, RelayWrote, UpstreamClosed
+from proxy.events.relays import (
+    BrowserLeft,
+    RelayEnded,
+    RelayOpened,
+    RelayWrote,
+    UpstreamClosed,
+    UpstreamHeard,
+    UpstreamKept,
+    UpstreamOpened,
+)
 from proxy.events.requests import RequestEnded, RequestSlow
 from proxy.events.starts import StartAnswered, StartForwarded, StartReceived
 from proxy.ops.ids import with_short_ids
@@ -93,6 +102,9 @@ _QUIET: Final[frozenset[type[Event]]] = frozenset(
         ReloadRefused,  # logged as an error where it happened
         StartReceived,
         UpstreamClosed,
+        UpstreamHeard,
+        UpstreamKept,
+        UpstreamOpened,
         WorkersListed,
         WorkersUnknown,
     }

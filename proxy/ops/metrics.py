@@ -23,7 +23,7 @@ from proxy.events.cancels import (
 from proxy.events.event import Event
 from proxy.events.guard import InternalError
 from proxy.events.process import OperatorDropped
-from proxy.events.relays import RelayEnded, RelayOpened, RelayWrote, UpstreamClosed
+from proxy.events.relays import RelayEnded, RelayOpened, RelayWrote, UpstreamClosed, UpstreamOpened
 from proxy.events.requests import RequestEnded, RequestRefused
 from proxy.events.starts import StartAnswered, StartConflictSpurious, StartForwarded, StartHeld, StartHoldExpired
 from proxy.ops.request_metrics import RequestMetrics
@@ -52,12 +52,14 @@ class Levels:
     Attributes:
         streams: How many are in each state; a state that none is in is there too.
         lanes: By name.
+        logs: Bytes of turns that are kept.
         reachable: Whether the backend answers.
         draining: Whether new starts are turned away.
     """
 
     streams: Mapping[str, int]
     lanes: Mapping[str, LaneUse]
+    logs: int
     reachable: bool
     draining: bool
 
@@ -104,6 +106,7 @@ class Metrics:
             self._lane_limits.labels(name).set(lane.limit)
             self._lane_slots.labels(name).set(lane.in_use)
         self._reachable.set(levels.reachable)
+        self._logs.set(levels.logs)
         self._draining.set(levels.draining)
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
@@ -119,6 +122,8 @@ class Metrics:
             "starts_waiting": len(self._waiting),
             "holds_expired": int(_value(self._holds_expired, "_total")),
             "relays": int(_value(self._relays)),
+            "upstreams": int(_value(self._upstreams)),
+            "joins": _by_first_label(self._joins),
             "orphans_closed": _by_first_label(self._orphans),
             "internal_errors": int(_value(self._internal_errors, "_total")),
         }
@@ -139,6 +144,8 @@ class Metrics:
         self._conflicts_retried = counter("start_conflicts_retried", "Spurious 409s that were tried again (F2).")
         self._orphans = counter("orphans_closed", "Streams from the backend that the proxy closed, by cause.", "cause")
         self._events = counter("events_relayed", "Events written to browsers.")
+        self._joins = counter("relays_opened", "Browsers that began to follow a stream, by how they joined.", "joined")
+        self._replayed = counter("log_bytes_replayed", "Bytes of logs that browsers were sent on joining.")
         self._refusals = counter("requests_refused", "Requests that the proxy refused by itself.", "code")
         self._dropped = counter("admin_connections_dropped", "Connections of the admin listener that it ended.", "why")
         self._internal_errors = counter("internal_errors", "Mistakes of the proxy's; the request passed (P8).")
@@ -156,6 +163,8 @@ class Metrics:
             return Gauge(f"stream_guard_{name}", text, labels, registry=self._registry)
 
         self._relays = gauge("relays", "Event streams open to browsers.")
+        self._upstreams = gauge("upstreams", "Event streams open from the backend.")
+        self._logs = gauge("log_bytes", "Bytes of turns that are kept for browsers that join or come back.")
         waiting = gauge("starts_waiting", "Starts held until a cancelled turn has settled.")
         waiting.set_function(lambda: len(self._waiting))
         self._streams = gauge("streams", "Turns believed to run or to settle, by state.", "state")
@@ -170,11 +179,16 @@ class Metrics:
         match event:
             case RelayWrote(count=count):
                 self._events.inc(count)
-            case RelayOpened():
+            case RelayOpened(joined=joined, behind=behind):
                 self._relays.inc()
+                self._joins.labels(joined).inc()
+                self._replayed.inc(behind)
             case RelayEnded():
                 self._relays.dec()
+            case UpstreamOpened():
+                self._upstreams.inc()
             case UpstreamClosed():
+                self._upstreams.dec()
                 self._upstream_closed(event)
 
     def _take_start(self, event: Event) -> None:

@@ -11,7 +11,7 @@ from proxy.events.requests import RequestEnded
 _ADDED: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _TOOK: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
-_STREAMS: Final = frozenset({"OpenStream", "SessionChannel", "EventStream"})
+_STREAMS: Final = frozenset({"OpenStream", "SessionChannel", "ListChannel", "EventStream"})
 """Calls whose answers stay open: how long they take says nothing about the proxy."""
 
 _SWITCHING: Final = 101

@@ -49,6 +49,16 @@ def fan_out(*reports: Report) -> Report:
     return report
 
 
+def leaving_out(kinds: frozenset[type[Event]], told: Report) -> Report:
+    """A report that tells `told` of everything but these kinds, whatever it would make of them."""
+
+    def report(event: Event, /) -> None:
+        if type(event) not in kinds:
+            told(event)
+
+    return report
+
+
 class Trace:
     """Writes what the guard reports, and rotates by size: `path` is the newest file, `path.1` the one before it.
 

@@ -51,6 +51,8 @@ class Sources:
         busy: The records in which something runs or settles.
         is_named: Whether a record's session id is the backend's own.
         relays: How many browsers watch a stream.
+        log: How many bytes of a stream are kept for others.
+        logs: How many of all.
         is_running: Whether the backend works on a stream, as it says itself; None if it does not.
         lanes: By name.
         away_since: When the backend was first found not to answer; None while it does.
@@ -61,6 +63,8 @@ class Sources:
     busy: Callable[[], Awaitable[tuple[SessionRecord, ...]]]
     is_named: Callable[[str], bool]
     relays: Callable[[str], int]
+    log: Callable[[str], int]
+    logs: Callable[[], int]
     is_running: Callable[[StreamRecord], Awaitable[bool | None]]
     lanes: Callable[[], Mapping[str, LaneUse]]
     away_since: Callable[[], Awaitable[float | None]]
@@ -108,6 +112,7 @@ class Views:
         return Levels(
             streams=_by_state(await self._sources.busy()),
             lanes=self._sources.lanes(),
+            logs=self._sources.logs(),
             reachable=await self._sources.away_since() is None,
             draining=self._sources.drain.state != "serving",
         )
@@ -125,6 +130,7 @@ class Views:
             "backend": await self._backend(),
             "lanes": {name: {"in_use": lane.in_use, "limit": lane.limit} for name, lane in lanes.items()},
             "streams": _by_state(await self._sources.busy()),
+            "log": self._sources.logs(),
             **self._journals.metrics.totals(),
         }
 
@@ -174,6 +180,7 @@ class Views:
             "age": self._age(stream.began),
             "state_age": self._age(stream.sent[0].sent_at if stream.sent else stream.since),
             "relays": relays,
+            "log": self._sources.log(stream.stream_id),
             "in_hermes": await self._sources.is_running(stream) if is_unseen else None,
             "cancel": stream.cancel.cancel_id if stream.cancel else None,
         }

@@ -16,6 +16,9 @@ class Limits(Patience):
         stop_timeout: Longest that an accepted cancel is gone on with until its worker is seen gone (P11).
         idle_timeout: Longest silence of a relay's upstream.
         buffer: Most bytes of a relay that wait for a slow browser.
+        log: Most bytes of a turn that are kept for browsers that join; none share an upstream if it is 0.
+        log_keep: How long they are kept after the turn.
+        reattach: How long an upstream stays open without a browser.
         start_body_limit: Largest body of a start that is held (F2).
     """
 
@@ -24,6 +27,9 @@ class Limits(Patience):
     stop_timeout: float
     idle_timeout: float
     buffer: int
+    log: int
+    log_keep: float
+    reattach: float
     start_body_limit: int
 
 

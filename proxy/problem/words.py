@@ -18,6 +18,7 @@ _OF_TURNS: Final = frozenset(
         "ending",
         "events",
         "first",
+        "joined",
         "missing",
         "outcome",
         "overdue",

@@ -1,14 +1,17 @@
 """What the bytes of a turn's stream tell while they pass: its session, its ends, its rotations."""
 
+from collections.abc import Callable
+
 from proxy.core.observations import StreamEnded, StreamSpoke
 from proxy.core.records import Ending
 from proxy.core.verdicts import judge_relay
-from proxy.events.relays import RelayWrote
+from proxy.events.relays import UpstreamHeard
 from proxy.hermes import events
 from proxy.ownership.answering import let_the_answer_come
 from proxy.ownership.limits import Live
 from proxy.ownership.ownership import Ownership
-from proxy.relay.leftover import Leftover
+from proxy.relay.ends import Piece
+from proxy.relay.leftover import Leftover, given_back
 from proxy.relay.steers import Reader
 from proxy.relay.watch import Due
 from proxy.reporting import Report, failing_open
@@ -19,7 +22,7 @@ _REPORT_EVERY = 1.0
 
 
 class ChatWatch:
-    """Watches one relay (one browser's subscription) of a turn's stream.
+    """Watches one upstream of a turn's stream.
 
     Args:
         stream_id: Which.
@@ -27,45 +30,60 @@ class ChatWatch:
         live: Says how long a relay may go on without its terminal event, and an ending waits for the answer of a cancel
             under way.
         steered: Says which of the texts that were steered into the turn came too late, and have to be given back (F18).
-        relay: Which relay it is, as reports call it.
+        upstream: Which upstream it is, as reports call it.
+        passed: Told once a second how many events went by that were not looked at.
         report: Told the names of the events that were looked at or added, and the count of all since it was told last.
     """
 
     __slots__ = (
+        "_heard",
         "_is_quick",
         "_last_event",
         "_leftover",
         "_listens_for_output",
         "_live",
+        "_names",
+        "_note_passed",
         "_opened",
         "_ownership",
         "_passed",
-        "_relay",
         "_report",
         "_report_at",
         "_scanner",
         "_session_id",
         "_steered",
         "_stream_id",
+        "_upstream",
         "_went_by",
         "told",
     )
 
-    def __init__(  # noqa: PLR0913 - what it watches, what it asks and tells, and by which limits
-        self, stream_id: str, ownership: Ownership, live: Live, steered: Reader, *, relay: str, report: Report
+    def __init__(  # noqa: PLR0913 - whom it asks, and whom it tells
+        self,
+        stream_id: str,
+        ownership: Ownership,
+        live: Live,
+        steered: Reader,
+        *,
+        upstream: str,
+        passed: Callable[[int], None],
+        report: Report,
     ) -> None:
         self.told = False
+        self._note_passed = passed
         self._stream_id = stream_id
-        self._relay = relay
+        self._upstream = upstream
         self._report = report
         self._ownership = ownership
         self._live = live
         self._steered = steered
-        self._leftover = Leftover(stream_id, ownership, live, steered, relay=relay, report=report)
+        self._leftover = Leftover(stream_id, ownership, live, steered, upstream=upstream, report=report)
         self._scanner = Scanner()
         self._session_id: str | None = None
         self._opened = self._last_event = ownership.clock()
-        self._passed = 0  # events since the last report
+        self._passed = 0  # events since anybody was told of them
+        self._names: list[str] = []  # of the events in the chunk that was looked at
+        self._heard = 0  # how many events were passed on with that chunk
         self._report_at = self._opened + _REPORT_EVERY
         self._listens_for_output = True
         self._is_quick = False  # whether words may go by unscanned
@@ -82,12 +100,20 @@ class ChatWatch:
         self._last_event = now
         self._passed += chunk.count(b"\n\n")
         if now >= self._report_at:
-            self._wrote([])
+            self.flush()
         return True
 
-    def _wrote(self, names: list[str]) -> None:
-        passed, self._passed, self._report_at = self._passed, 0, self._last_event + _REPORT_EVERY
-        self._report(RelayWrote(self._relay, self._stream_id, tuple(names), passed + len(names)))
+    def flush(self) -> None:
+        """Tells of the events that went by and were not told of."""
+        if self._passed:
+            self._note_passed(self._counted(()))
+
+    def _counted(self, names: tuple[str, ...]) -> int:
+        """Reports events, and how many these are with those that went by since the last report."""
+        count = self._passed + len(names)
+        self._passed, self._report_at = 0, self._last_event + _REPORT_EVERY
+        self._report(UpstreamHeard(self._upstream, self._stream_id, names, count))
+        return count
 
     def _weigh(self) -> None:
         """See whether words may go by: the agent has been heard, the end has not, and no frame is unfinished."""
@@ -101,7 +127,7 @@ class ChatWatch:
             self._weigh()
 
     async def _see(self, chunk: bytes) -> int | None:
-        with failing_open(self._report, "watching a stream", relay=self._relay, stream=self._stream_id):
+        with failing_open(self._report, "watching a stream", upstream=self._upstream, stream=self._stream_id):
             if self._went_by:
                 self._went_by = False
                 self._scanner.skip()
@@ -111,19 +137,24 @@ class ChatWatch:
                 deadline = self._last_event + self._live.now.answer_timeout
                 await let_the_answer_come(self._ownership, self._stream_id, deadline)
                 self.told = True
-            added = await self._leftover.look(frames, self._scanner)
-            if added or passed:
-                self._wrote(added + passed)
+            self._names += passed
+            if passed:
+                self._heard = self._counted(tuple(passed))
+            await self._leftover.look(frames, self._scanner)
             return end
         return None
 
-    def amend(self, chunk: bytes, /) -> bytes:
+    def amend(self, chunk: bytes, /) -> list[Piece]:
         """What to send of this chunk, with text that was steered too late inserted before the turn's end (F18)."""
-        return self._leftover.amend(chunk)
+        pieces, names = self._leftover.amend(chunk), tuple(self._names)
+        self._names.clear()
+        if names and pieces:
+            pieces[-1] = pieces[-1]._replace(events=names, passed=self._heard)
+        return pieces
 
     def written(self) -> None:
-        """All of that has been sent."""
-        self._leftover.written()
+        """A browser was sent a text that was given back."""
+        self._steered.written()
 
     async def _learn_all(self, frames: list[Frame]) -> tuple[list[str], int | None]:
         """The names of the events up to a terminal one, and where that one ends."""
@@ -143,7 +174,7 @@ class ChatWatch:
 
         If the turn is believed to be over without proof, output is looked for again.
         """
-        with failing_open(self._report, "judging a relay", relay=self._relay, stream=self._stream_id):
+        with failing_open(self._report, "judging a relay", upstream=self._upstream, stream=self._stream_id):
             stream = await self._ownership.stream(self._stream_id)
             if stream is not None and stream.is_uncertain and self._opened < stream.since:
                 self._listens_for_output, self._is_quick = True, False
@@ -152,17 +183,18 @@ class ChatWatch:
                 return Due(max(limit.since, self._last_event, resumed) + limit.within, limit.ending)
         return None
 
-    async def ending(self, overdue: Due | None, /) -> bytes:
+    async def ending(self, overdue: Due | None, /) -> tuple[Piece, ...]:
         """A synthesized terminal event, where one is due, behind whatever frame was left half-written (P5)."""
-        with failing_open(self._report, "ending a relay", relay=self._relay, stream=self._stream_id):
+        with failing_open(self._report, "ending a relay", upstream=self._upstream, stream=self._stream_id):
             ending = overdue.ending if overdue else await self._ending_at_eof()
             if ending is not None:
                 session_id = self._session_id or await self._ownership.session_of(self._stream_id)
                 event, frame = events.synthesize(ending, session_id)
                 before = await self._leftover.before(ending)
-                self._wrote([events.LEFTOVER, event] if before else [event])
-                return (b"" if self._scanner.at_boundary else events.abandon()) + before + frame
-        return b""
+                closing = () if self._scanner.at_boundary else (Piece(events.abandon()),)
+                given = (given_back(before),) if before else ()
+                return (*closing, *given, Piece(frame, (event,), self._counted((event,))))
+        return ()
 
     def close(self) -> None:
         """What was steered and not given back, another relay may give."""

@@ -1,9 +1,26 @@
 """The two ends of a relay, and why it ends."""
 
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from proxy.http.downstream.response import Response
 from proxy.http.upstream.stream import Sink
+
+
+class Piece(NamedTuple):
+    """Bytes on their way to browsers that were looked at.
+
+    Attributes:
+        data: They.
+        events: The names of the events that end in them.
+        passed: How many events were passed on since the last piece, these among them.
+        once: Whether only one of several browsers is sent them.
+    """
+
+    data: bytes
+    events: tuple[str, ...] = ()
+    passed: int = 0
+    once: bool = False
 
 
 class Upstream(Protocol):
@@ -23,14 +40,21 @@ class Upstream(Protocol):
 
 
 class Browser(Protocol):
-    """Whoever reads it, as `proxy.http.downstream.response.Response`."""
+    """Whoever reads it: one browser, or all that follow a turn."""
 
     @property
     def is_full(self) -> bool:
         """Whether more has been sent than the browser takes for now (backpressure)."""
 
     def send(self, chunk: bytes, /) -> bool:
-        """Sends a piece, without waiting; whether more is taken at once.
+        """Sends what nobody looked at, without waiting; whether more is taken at once.
+
+        Raises:
+            ConnectionError: the browser is gone.
+        """
+
+    def give(self, piece: Piece, /) -> None:
+        """Sends what was looked at, without waiting.
 
         Raises:
             ConnectionError: the browser is gone.
@@ -55,3 +79,31 @@ class Over(Enum):
     DRAINED = "the proxy ends"
     LEFT = "the browser left"
     FAILED = "internal error"
+
+
+OUR_DOING = frozenset({Over.OVERDUE, Over.IDLE, Over.DRAINED, Over.FAILED})
+"""Ends of a relay that the backend had no part in."""
+
+
+class Direct:
+    """One browser that is sent all of an upstream, without a log between them.
+
+    Args:
+        response: What it is sent in.
+    """
+
+    __slots__ = ("_response", "drain", "send")
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self.send = response.send
+        self.drain = response.drain
+
+    @property
+    def is_full(self) -> bool:
+        """See `Browser`."""
+        return self._response.is_full
+
+    def give(self, piece: Piece) -> None:
+        """See `Browser`."""
+        self._response.send(piece.data)

@@ -10,6 +10,7 @@ from proxy.hermes import events
 from proxy.ownership.answering import let_the_answer_come
 from proxy.ownership.limits import Live
 from proxy.ownership.ownership import Ownership
+from proxy.relay.ends import Piece
 from proxy.relay.steers import Reader
 from proxy.reporting import Report, failing_open
 from proxy.sse import Frame, Scanner
@@ -19,7 +20,7 @@ _HELD = 1 << 14
 
 
 class Leftover:
-    """The bytes of one relay, with the proxy's own frame before the turn's end.
+    """The bytes of one upstream, with the proxy's own frame before the turn's end.
 
     The event that ends a turn can carry a whole conversation and come in many chunks; they are passed on as they
     come. Only while a text waits, the beginning of a frame is held back until its event's name is known, and an
@@ -30,7 +31,7 @@ class Leftover:
         ownership: Asked how the turn ended, once a cancel under way has been answered.
         live: Says how long to wait for that answer.
         steered: Says whether a text waits, and gives it.
-        relay: Which relay it is, as reports call it.
+        upstream: Which upstream it is, as reports call it.
         report: Told of internal errors.
     """
 
@@ -42,17 +43,17 @@ class Leftover:
         "_next",
         "_own",
         "_ownership",
-        "_relay",
         "_report",
         "_steered",
         "_stream_id",
+        "_upstream",
     )
 
     def __init__(  # noqa: PLR0913 - what it is about, what it asks and tells, and by which limits
-        self, stream_id: str, ownership: Ownership, live: Live, steered: Reader, *, relay: str, report: Report
+        self, stream_id: str, ownership: Ownership, live: Live, steered: Reader, *, upstream: str, report: Report
     ) -> None:
         self._stream_id = stream_id
-        self._relay = relay
+        self._upstream = upstream
         self._ownership = ownership
         self._live = live
         self._steered = steered
@@ -63,11 +64,12 @@ class Leftover:
         self._keep: int | None = None  # from where bytes are held back
         self._own: list[tuple[int, bytes]] = []  # what is inserted, and where
 
-    async def look(self, frames: list[Frame], scanner: Scanner) -> list[str]:
-        """Looks at the frames that end in the next chunk, and at the one that begins in it; names what is inserted."""
-        with failing_open(self._report, "looking for the end of a turn", relay=self._relay, stream=self._stream_id):
+    async def look(self, frames: list[Frame], scanner: Scanner) -> None:
+        """Looks at the frames that end in the next chunk, and at the one that begins in it."""
+        with failing_open(
+            self._report, "looking for the end of a turn", upstream=self._upstream, stream=self._stream_id
+        ):
             await self._look(frames, scanner)
-        return [events.LEFTOVER for _ in self._own]
 
     async def _look(self, frames: list[Frame], scanner: Scanner) -> None:
         if not self._steered.is_waiting and not self._held:
@@ -100,7 +102,9 @@ class Leftover:
 
     async def before(self, ending: Ending) -> bytes:
         """What is to be put before an event that ends the turn like this, if anything."""
-        with failing_open(self._report, "giving back what was steered", relay=self._relay, stream=self._stream_id):
+        with failing_open(
+            self._report, "giving back what was steered", upstream=self._upstream, stream=self._stream_id
+        ):
             if self._steered.is_waiting:
                 return await self._give_back(ending)
         return b""
@@ -113,19 +117,20 @@ class Leftover:
         self._steered.lose()
         return b""
 
-    def amend(self, chunk: bytes) -> bytes:
+    def amend(self, chunk: bytes) -> list[Piece]:
         """What goes on of what was held and the chunk that was just looked at, with what is put into it."""
         data, pieces, at = self._held + chunk, [], 0
         end = len(data) if self._keep is None else self._keep
         for begin, frame in self._own:
-            pieces += [data[at:begin], frame]
+            pieces += [Piece(data[at:begin]), given_back(frame)]
             at = begin
-        pieces.append(data[at:end])
+        pieces.append(Piece(data[at:end]))
         self._held = data[end:]
         self._begin, self._next, self._keep = self._next, None, None
         self._own.clear()
-        return b"".join(pieces)
+        return [piece for piece in pieces if piece.data]
 
-    def written(self) -> None:
-        """What was amended has been sent."""
-        self._steered.written()
+
+def given_back(frame: bytes) -> Piece:
+    """The frame that gives a text back, which one page only is to send as its next message."""
+    return Piece(frame, (events.LEFTOVER,), 1, once=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from proxy.core.records import Ending
 from proxy.http.settling import settle
 from proxy.relay.alarms import NEAR, FarAlarms
-from proxy.relay.ends import Browser, Over, Upstream
+from proxy.relay.ends import Browser, Over, Piece, Upstream
 from proxy.relay.watch import Due, Watch
 
 
@@ -75,7 +75,7 @@ class Pump:
         self._buffer = buffer
         self._closed = closed
         self._unseen: list[bytes] = []
-        self._unsent: list[bytes] = []
+        self._unsent: list[Piece] = []
         self._waiting = 0  # bytes of both
         self._held_back = False
         self._at_rest = False  # nothing waits, so that what arrives may go on at once
@@ -93,6 +93,11 @@ class Pump:
     def over(self) -> Over:
         """Why it ended, once it has."""
         return self._over or Over.FAILED
+
+    @property
+    def heard(self) -> float:
+        """When the upstream last said something, or could be read again."""
+        return self._heard
 
     async def run(self, tell: Callable[[], None]) -> None:
         """Passes the upstream on until it is over and the browser has been sent all of it.
@@ -129,6 +134,11 @@ class Pump:
         self._ended = self._ended or Over.DRAINED
         self._wake()
 
+    def leave(self) -> None:
+        """Ends it at once: nobody reads it any more (P6)."""
+        self._finish(Over.LEFT)
+        self._wake()
+
     # -- what the upstream calls ------------------------------------------------------------------
 
     def data(self, chunk: bytes) -> None:
@@ -162,17 +172,14 @@ class Pump:
         while self._unseen and self._over is None:
             chunk = self._unseen.pop(0)
             end = await self._watch.see(chunk)
-            if amended := self._watch.amend(chunk[:end]):
-                self._unsent.append(amended)
+            self._unsent += self._watch.amend(chunk[:end])
             if end is not None:
                 self._finish(Over.TERMINAL)
         if self._over is None:
             await self._look()
         self._send()
-        if not self._unsent:
-            self._watch.written()
-            if self._watch.told:
-                tell()
+        if not self._unsent and self._watch.told:
+            tell()
         return self._over is not None and not self._unsent
 
     async def _look(self) -> None:
@@ -198,14 +205,13 @@ class Pump:
         """Time in which a slow browser keeps the upstream from being read is not the upstream's silence."""
         return None if self._held_back else self._heard + self._idle_timeout
 
-    def _finish(self, over: Over, last: bytes = b"") -> None:
+    def _finish(self, over: Over, last: tuple[Piece, ...] = ()) -> None:
         """Closes the upstream, unless that was done before."""
         if self._over is not None:
             return
         self._over = over
         self._unseen.clear()
-        if last:
-            self._unsent.append(last)
+        self._unsent += last
         self._upstream.abort()
         self._closed(over, self._overdue)
 
@@ -214,7 +220,8 @@ class Pump:
             self._draining.result()
             self._draining = None
         if self._unsent and not self._browser.is_full:
-            self._browser.send(b"".join(self._unsent))
+            for piece in self._unsent:
+                self._browser.give(piece)
             self._unsent.clear()
         if self._browser.is_full:
             self._await_room()

@@ -1,13 +1,11 @@
 """Opening an event stream for a browser, and what becomes of it."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import count
 
 from proxy.core.observations import StreamMissing
 from proxy.core.records import Ending
-from proxy.events.relays import BrowserLeft, RelayEnded, RelayOpened, UpstreamClosed
+from proxy.events.relays import BrowserLeft, RelayEnded, RelayOpened, UpstreamClosed, UpstreamOpened
 from proxy.hermes import answers
 from proxy.hermes.contract import Call, EventStream, OpenStream, Other, SessionChannel
 from proxy.http.downstream.request import Request
@@ -18,62 +16,46 @@ from proxy.http.upstream.exchange import Exchange
 from proxy.http.upstream.lanes import Lane
 from proxy.http.upstream.stream import ResponseStream
 from proxy.http.upstream.upstream import Upstream
-from proxy.ownership.limits import Live
 from proxy.ownership.ownership import Ownership
-from proxy.relay.alarms import FarAlarms
-from proxy.relay.chatwatch import ChatWatch
-from proxy.relay.ends import Over
+from proxy.relay.asked import Shared
+from proxy.relay.channelwatch import ChannelWatch
+from proxy.relay.ends import OUR_DOING, Direct, Over
 from proxy.relay.learn import pass_back_and_learn
 from proxy.relay.pump import Pump
-from proxy.relay.relays import Relays
-from proxy.relay.steers import Steers
-from proxy.relay.watch import ChannelWatch, NoWatch, Watch
+from proxy.relay.pumps import Pumps
+from proxy.relay.sharing import SharedRelays
+from proxy.relay.subscription import Place
+from proxy.relay.watch import NoWatch, Watch
 from proxy.reporting import Report
-
-_OUR_DOING = frozenset({Over.OVERDUE, Over.IDLE, Over.DRAINED, Over.FAILED})
-"""Ends of a relay that the backend had no part in."""
 
 
 class RelayGuard:
-    """Relays event streams, one upstream a browser.
+    """Relays event streams: what browsers can share from a log, any other by one upstream a browser.
 
     Args:
         upstream: The backend.
         ownership: Asked and told about chat streams.
-        relays: Where open chat relays are counted.
-        steers: Which texts have to be given back, to one browser of their turn.
-        live: The limits.
+        shared: Relays what browsers can share.
+        pumps: Make what passes an upstream on.
         report: Told of relays opened and ended.
 
     Attributes:
-        report: As above.
-        open: What passes now.
+        pumps, report: As above.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a part of its own
-        self,
-        upstream: Upstream,
-        ownership: Ownership,
-        relays: Relays,
-        steers: Steers,
-        live: Live,
-        *,
-        report: Report,
+    def __init__(
+        self, upstream: Upstream, ownership: Ownership, shared: SharedRelays, pumps: Pumps, report: Report
     ) -> None:
         self._upstream = upstream
         self._ownership = ownership
-        self._relays = relays
-        self._steers = steers
-        self._live = live
+        self._shared = shared
+        self.pumps = pumps
         self.report = report
-        self.open: set[Pump] = set()
         self._numbers = count(1)
-        self._alarms = FarAlarms()
 
     def drain(self) -> None:
         """Ends every open relay, of whatever kind."""
-        for pump in tuple(self.open):
-            pump.drain()
+        self.pumps.drain()
 
     async def relay(self, request: Request, call: Call, lane: Lane = Lane.RELAYS) -> Response:
         """Opens what `call` asks for, and passes it on until it is over or the browser leaves.
@@ -85,65 +67,60 @@ class RelayGuard:
             call: What it is.
             lane: Whose slot to take for an answer that turns out to be no event stream.
         """
-        asked, exchange, relay = self._ownership.clock(), asking_for(request, self._upstream, lane), None
+        if not isinstance(call, Shared):
+            return await self._ask(request, call, lane, None)
+        place = self._shared.place(request, call)
+        joined = await self._shared.join_known(request, place) if place else None
+        return joined or await self._ask(request, call, lane, place)
+
+    async def _ask(self, request: Request, call: Call, lane: Lane, place: Place | None) -> Response:
+        """What Hermes answers to this browser; if that is a stream which passes on already, it joins at `place`."""
+        asked, exchange, kept = self._ownership.clock(), asking_for(request, self._upstream, lane), False
         stream = await exchange.open()
         try:
-            if stream.is_event_stream and request.method != "HEAD":
-                relay = self._join(request, exchange, stream, call)
-                return relay.response
-            if isinstance(call, OpenStream):
-                learn = partial(self._learn_refusal, call.stream_id)
-                return await pass_back_and_learn(request, stream, learn, asked, self.report)
-            return await stream_back(request, stream)
+            if not stream.is_event_stream or request.method == "HEAD":
+                return await self._pass_back(request, stream, call, asked)
+            if isinstance(call, Shared) and not values(stream.headers, b"content-encoding"):
+                place = place or self._shared.place_since(request, call, asked)
+                if joined := self._shared.join(request, place, stream):
+                    return joined
+                kept = True
+                return self._shared.begin(request, exchange, stream, call)
+            kept = True
+            return self._begin(request, exchange, stream, call)
         finally:
-            if relay is None:
+            if not kept:
                 await exchange.close()
+
+    async def _pass_back(self, request: Request, stream: ResponseStream, call: Call, asked: float) -> Response:
+        if isinstance(call, OpenStream):
+            learn = partial(self._learn_refusal, call.stream_id)
+            return await pass_back_and_learn(request, stream, learn, asked, self.report)
+        return await stream_back(request, stream)
 
     async def _learn_refusal(self, stream_id: str, status: int, body: bytes, asked: float) -> None:
         if answers.is_missing(status, body):
             await self._ownership.observe(StreamMissing(self._ownership.clock(), asked, stream_id))
 
-    def _join(self, request: Request, exchange: Exchange, stream: ResponseStream, call: Call) -> "Relay":
+    def _begin(self, request: Request, exchange: Exchange, stream: ResponseStream, call: Call) -> Response:
         """The stream on its way to the browser, which has been sent its head."""
         if isinstance(call, Other):
             call = EventStream()  # as its answer says
             request.account.call = type(call).__name__
         request.outlast()
-        relay = Relay(f"r-{next(self._numbers)}", _stream_id(call), request, exchange, self)
+        relay = Relay(f"e-{next(self._numbers)}", request, exchange, self)
         relay.response = begin(request, stream)
-        self.report(RelayOpened(relay.number, relay.stream_id, type(call).__name__))
+        self.report(UpstreamOpened(relay.number, None, type(call).__name__))
+        self.report(RelayOpened(relay.number, relay.number, None, type(call).__name__, "opened", 0))
         relay.watch = self._watch(call, stream, relay.number)
-        relay.pump = self._pump(stream, relay)
+        relay.pump = self.pumps.make(stream, Direct(relay.response), relay.watch, relay.closed)
         relay.response.rest = relay.run
-        return relay
+        return relay.response
 
-    def _pump(self, stream: ResponseStream, relay: "Relay") -> Pump:
-        limits = self._live.now
-        return Pump(
-            stream,
-            relay.response,
-            relay.watch,
-            clock=self._ownership.clock,
-            alarms=self._alarms,
-            idle_timeout=limits.idle_timeout,
-            buffer=limits.buffer,
-            closed=relay.closed,
-        )
-
-    def _watch(self, call: Call, stream: ResponseStream, relay: str) -> Watch:
-        if values(stream.headers, b"content-encoding"):
-            return NoWatch()  # compressed on the way: there is nothing to be read in it, nor to be added (P8)
-        match call:
-            case OpenStream(stream_id=stream_id):
-                steered = self._steers.opened(stream_id, relay)
-                return ChatWatch(stream_id, self._ownership, self._live, steered, relay=relay, report=self.report)
-            case SessionChannel():
-                return ChannelWatch(self._ownership, relay, self.report)
-        return NoWatch()
-
-    def counted(self, stream_id: str | None, pump: Pump) -> AbstractContextManager[Callable[[], None]]:
-        """The relay among the open ones of its turn, for as long as the context lasts."""
-        return self._relays.opened(stream_id, pump) if stream_id else nullcontext(lambda: None)
+    def _watch(self, call: Call, stream: ResponseStream, upstream: str) -> Watch:
+        if isinstance(call, SessionChannel) and not values(stream.headers, b"content-encoding"):
+            return ChannelWatch(self._ownership, upstream, self.report)
+        return NoWatch()  # if compressed on the way, there is nothing to be read in it, nor to be added (P8)
 
 
 class Relay:
@@ -151,27 +128,23 @@ class Relay:
 
     Args:
         number: What it is called in reports.
-        stream_id: Of its turn, if it is one's.
         request: Whose answer it is.
         exchange: What holds its upstream.
         guard: What it belongs to.
 
     Attributes:
-        number, stream_id: As above.
+        number: As above.
         response, watch, pump: Its parts.
     """
 
-    __slots__ = ("_exchange", "_guard", "_request", "number", "pump", "response", "stream_id", "watch")
+    __slots__ = ("_exchange", "_guard", "_request", "number", "pump", "response", "watch")
 
     response: Response
     watch: Watch
     pump: Pump
 
-    def __init__(
-        self, number: str, stream_id: str | None, request: Request, exchange: Exchange, guard: RelayGuard
-    ) -> None:
+    def __init__(self, number: str, request: Request, exchange: Exchange, guard: RelayGuard) -> None:
         self.number = number
-        self.stream_id = stream_id
         self._request = request
         self._exchange = exchange
         self._guard = guard
@@ -179,9 +152,9 @@ class Relay:
     def closed(self, why: Over, overdue: Ending | None) -> None:
         """Its upstream was closed."""
         if why is Over.LEFT:
-            self._guard.report(BrowserLeft(self.number, self.stream_id))
+            self._guard.report(BrowserLeft(self.number, self.number, None))
         said = None if why in (Over.LEFT, Over.FAILED) else why.value
-        self._guard.report(UpstreamClosed(self.number, self.stream_id, said, overdue))
+        self._guard.report(UpstreamClosed(self.number, None, said, overdue))
 
     async def run(self) -> None:
         """Passes the stream on until it is over.
@@ -190,19 +163,13 @@ class Relay:
             BackendError: the backend broke off.
             ConnectionError: the browser is gone.
         """
-        self._guard.open.add(self.pump)
         try:
-            with self._guard.counted(self.stream_id, self.pump) as tell:
-                await self.pump.run(tell)
-                self.response.end()
+            with self._guard.pumps.working(self.pump):
+                await self.pump.run(lambda: None)
+            self.response.end()
         finally:
-            self._guard.open.discard(self.pump)
-            self._guard.report(RelayEnded(self.number, self.stream_id, self.pump.over.value))
-            if self.pump.over in _OUR_DOING:
+            self._guard.report(RelayEnded(self.number, self.number, None, self.pump.over.value))
+            if self.pump.over in OUR_DOING:
                 self._request.account.ended_by = "proxy"
             self.watch.close()
             await self._exchange.close()
-
-
-def _stream_id(call: Call) -> str | None:
-    return call.stream_id if isinstance(call, OpenStream) else None

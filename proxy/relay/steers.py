@@ -47,14 +47,14 @@ class Steers:
         self._report(SteerAccepted(stream_id, length))
         self._let_expire(stream_id, turn)
 
-    def opened(self, stream_id: str, relay: str) -> "Reader":
-        """A relay of that turn, which is to be closed; `relay` is what reports call it."""
+    def opened(self, stream_id: str, upstream: str) -> "Reader":
+        """An upstream of that turn, which is to be closed; `upstream` is what reports call it."""
         turn = self._turns.setdefault(stream_id, _Turn())
         turn.join()
-        return Reader(self, stream_id, turn.steered, relay, self._report)
+        return Reader(self, stream_id, turn.steered, upstream, self._report)
 
     def closed(self, stream_id: str) -> None:
-        """One relay of that turn less is open."""
+        """One upstream of that turn less is open."""
         turn = self._turns[stream_id]
         turn.readers -= 1
         self._let_expire(stream_id, turn)
@@ -78,7 +78,7 @@ class Steers:
 
 
 class _Turn:
-    """One turn's texts, and how many relays of it are open."""
+    """One turn's texts, and how many upstreams of it are open."""
 
     __slots__ = ("expiry", "readers", "steered")
 
@@ -92,7 +92,7 @@ class _Turn:
         return sum(len(steer.text) for steer in self.steered.waiting)
 
     def join(self) -> None:
-        """One relay more is open."""
+        """One upstream more is open."""
         self.readers += 1
         if self.expiry is not None:
             self.expiry.cancel()
@@ -100,18 +100,18 @@ class _Turn:
 
 
 class Reader:
-    """One relay of a turn: what it tells of the turn's texts, and what it gives back.
+    """One upstream of a turn: what it tells of the turn's texts, and what it gives back.
 
-    What one relay gives back, no other does, unless its browser leaves before it was sent.
+    What one gives back, no other does, unless its browsers leave before it was sent.
     """
 
-    __slots__ = ("_relay", "_report", "_steered", "_steers", "_stream_id", "_taken")
+    __slots__ = ("_report", "_steered", "_steers", "_stream_id", "_taken", "_upstream")
 
-    def __init__(self, steers: Steers, stream_id: str, steered: Steered, relay: str, report: Report) -> None:
+    def __init__(self, steers: Steers, stream_id: str, steered: Steered, upstream: str, report: Report) -> None:
         self._steers = steers
         self._stream_id = stream_id
         self._steered = steered
-        self._relay = relay
+        self._upstream = upstream
         self._report = report
         self._taken: tuple[Steer, ...] = ()
 
@@ -132,7 +132,7 @@ class Reader:
     def lose(self) -> None:
         """The turn was cancelled: the agent drops the texts, and nobody wants them sent on their own."""
         if lost := self._steered.take():
-            self._report(SteerLost(self._relay, self._stream_id, len(lost), _length(lost), "cancelled"))
+            self._report(SteerLost(self._upstream, self._stream_id, len(lost), _length(lost), "cancelled"))
 
     def take(self) -> bytes:
         """The event that gives all of them back, as one text; nothing if there are none."""
@@ -146,14 +146,14 @@ class Reader:
         self._tell(SteerReturned, taken)
 
     def close(self) -> None:
-        """The browser left, or has all: what it was not sent, another may be."""
+        """Its browsers left, or have all: what they were not sent, others may be."""
         taken, self._taken = self._taken, ()
         self._steered.put_back(taken)
         self._steers.closed(self._stream_id)
 
     def _tell(self, kind: type[SteerReached | SteerHandedBack | SteerReturned], steers: tuple[Steer, ...]) -> None:
         if steers:
-            self._report(kind(self._relay, self._stream_id, len(steers), _length(steers)))
+            self._report(kind(self._upstream, self._stream_id, len(steers), _length(steers)))
 
 
 def _length(steers: tuple[Steer, ...]) -> int:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from proxy.events.cancels import CancelAnswered, CancelForwarded, CancelRepeated
-from proxy.events.relays import RelayWrote
-from proxy.verify.known import DOUBTFUL, Known, speaks_since
+from proxy.events.relays import UpstreamHeard
+from proxy.verify.feeds import speaks_since
+from proxy.verify.known import DOUBTFUL, Known
 from proxy.verify.lines import Line, Violation
 from proxy.verify.stories import CancelStory, StreamStory
 from proxy.verify.workers import is_after
@@ -53,7 +54,7 @@ def honest_answer(line: Line, known: Known) -> Iterator[Violation]:
     Shown: every answer against what the backend said to that cancel, or to the one whose answer it is given, the ends
     that were observed, and the settling; also, that a stream that is called over says nothing more.
     """
-    if line.kind is RelayWrote:
+    if line.kind is UpstreamHeard:
         yield from _called_over(line, known)
     if line.kind is not CancelAnswered:
         return
@@ -102,9 +103,9 @@ def _spoke_before(line: Line, stream: StreamStory | None) -> Iterator[Violation]
 
 
 def _called_over(line: Line, known: Known) -> Iterator[Violation]:
-    relay = known.relays.get(line.text("relay"))
+    upstream = known.relays.upstream(line.text("upstream"))
     stream = known.streams.get(line.maybe("stream"))
-    if relay is None or stream is None or stream.called is None or not speaks_since(relay, line, stream.called):
+    if upstream is None or stream is None or stream.called is None or not speaks_since(upstream, line, stream.called):
         return
     said = f"{stream.stream_id} was called {stream.called.text('reason')}, and went on"
     yield Violation("P2", said, (stream.called.number, line.number))
@@ -195,7 +196,7 @@ def disconnect_is_not_cancel(line: Line, known: Known) -> Iterator[Violation]:
 def _repeated_for_nobody(line: Line, known: Known) -> Iterator[Violation]:
     stream = known.streams.get(line.text("stream"))
     stop = stream.stop if stream else None
-    if stop is None and known.saw_begin(line, known.limits.settling + PROMPT):
+    if stop is None and known.saw_begin(line, 2 * (known.limits.settling + PROMPT)):
         said = f"a cancel of {line.text('stream')} was repeated that the backend had never accepted"
         yield Violation("P10", said, (line.number,))
     elif stop is not None and stop.is_given_up and is_after(line, stop.over):
@@ -205,5 +206,5 @@ def _repeated_for_nobody(line: Line, known: Known) -> Iterator[Violation]:
 
 def _left(stream_id: str, known: Known) -> tuple[int, ...]:
     """A browser of the stream that has just gone away: the likely cause."""
-    relays = (relay for relay in known.relays.values() if relay.stream_id == stream_id)
+    relays = known.relays.of_stream(stream_id)
     return tuple(relay.left.number for relay in relays if relay.left is not None)[-1:]

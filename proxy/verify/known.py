@@ -4,9 +4,10 @@ from collections import OrderedDict
 from typing import TypeVar
 
 from proxy.core import observations
-from proxy.events import cancels, guard, relays, starts
+from proxy.events import cancels, guard, starts
+from proxy.verify.feeds import FEEDING, Relays
 from proxy.verify.lines import Limits, Line
-from proxy.verify.stories import OUTPUT, SAYS_NOTHING, TERMINAL, CancelStory, RelayStory, StartStory, StreamStory
+from proxy.verify.stories import CancelStory, StartStory, StreamStory
 from proxy.verify.streams import Streams
 from proxy.verify.workers import Workers
 
@@ -19,10 +20,7 @@ DOUBTFUL = ("superseded", "lost")
 _LATE = 0.5
 """Seconds by which a timer may be late on a busy machine."""
 
-_TOGETHER = 0.05
-"""Seconds in which what passes by may be older than what was learned from elsewhere."""
-
-Story = TypeVar("Story", CancelStory, StartStory, RelayStory)
+Story = TypeVar("Story", CancelStory, StartStory)
 
 
 class Known:
@@ -44,7 +42,7 @@ class Known:
         self.cancels: OrderedDict[str, CancelStory] = OrderedDict()
         self.changes: OrderedDict[str, StartStory] = OrderedDict()
         self.starts: OrderedDict[str, StartStory] = OrderedDict()
-        self.relays: OrderedDict[str, RelayStory] = OrderedDict()
+        self.relays = Relays(self.streams)
 
     @property
     def has_every_cancel(self) -> bool:
@@ -81,12 +79,10 @@ class Known:
                 self._learn_start(line, _recall(self.starts, StartStory(line.text("start"))))
             case starts.ChangeReceived | starts.ChangeHoldExpired | starts.ChangeForwarded:
                 self._learn_start(line, _recall(self.changes, StartStory(line.text("change"))))
-            case (
-                relays.RelayOpened | relays.RelayWrote | relays.BrowserLeft | relays.UpstreamClosed | relays.RelayEnded
-            ):
-                self._learn_relay(line)
             case guard.InternalError:
                 self._learn_error(line)
+            case kind if kind in FEEDING:
+                self.relays.learn(line)
 
     def _learn_cancel(self, line: Line) -> None:
         story = _recall(self.cancels, CancelStory(line.text("cancel")))
@@ -149,33 +145,6 @@ class Known:
             case _:
                 story.forwarded = line
 
-    def _learn_relay(self, line: Line) -> None:
-        story = _recall(self.relays, RelayStory(line.text("relay"), line.maybe("stream")))
-        match line.kind:
-            case relays.RelayOpened:
-                story.opened = line
-            case relays.RelayWrote:
-                self._wrote(story, line)
-            case relays.BrowserLeft:
-                story.left = line
-            case relays.UpstreamClosed:
-                story.closed = line
-            case _:
-                del self.relays[story.story_id]
-
-    def _wrote(self, story: RelayStory, line: Line) -> None:
-        story.wrote = line
-        events = line.texts("events")
-        if not TERMINAL.isdisjoint(events):
-            story.terminal = line
-        if not events or not SAYS_NOTHING.issuperset(events):
-            story.silent_since = line
-        stream = self.streams.get(story.stream_id)
-        if stream is not None and stream.doubted is not None and speaks_since(story, line, stream.doubted):
-            stream.spoke = line
-        if stream is not None and stream.called is not None and speaks_since(story, line, stream.called):
-            stream.called = None
-
     def _learn_error(self, line: Line) -> None:
         """Where the guard failed on an answer, it did not take note of what that said (P8)."""
         self.workers.looked(line)
@@ -187,22 +156,12 @@ class Known:
             _recall(self.cancels, CancelStory(cancel_id)) if cancel_id else None,
             self.starts.get(line.maybe("start") or ""),
             self.changes.get(line.maybe("change") or ""),
-            self.relays.get(line.maybe("relay") or ""),
             self.streams.get(line.maybe("stream")),
         ):
             if story is not None:
                 story.failed_open = line
-
-
-def speaks_since(relay: RelayStory, line: Line, since: Line) -> bool:
-    """Whether that line has a turn's output since then; a relay that was opened later is shown the past.
-
-    Words that pass by are told without their names, of which the last one came just then.
-    """
-    if relay.opened is None or relay.opened.number > since.number or line.t - since.t <= _TOGETHER:
-        return False
-    events = line.texts("events")
-    return not OUTPUT.isdisjoint(events) or (not events and bool(line.number_of("count")))
+        if upstream := line.maybe("upstream"):
+            self.relays.fail_open(upstream, line)
 
 
 def _last(stream: StreamStory | None) -> str:

@@ -13,7 +13,7 @@ from proxy.events.guard import Observed
 _Ids = Literal["cancel", "cancel_id", "change", "first", "new_session_id", "relay", "run", "session", "start"]
 _Streams = Literal["ending", "events", "overdue", "reason", "stream", "stream_id", "streams", "verdict", "what", "why"]
 _Answers = Literal["active", "began", "cancelled", "gone", "hosted", "shared", "slot", "stamp", "status", "unnamed"]
-_Others = Literal["count", "missing", "part", "settings", "time", "took"]
+_Others = Literal["count", "missing", "part", "seconds", "settings", "time", "took", "upstream"]
 Field = _Ids | _Streams | _Answers | _Others
 """The fields that are read; each is one of an event's, or of an observation's."""
 

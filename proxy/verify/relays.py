@@ -3,15 +3,11 @@
 from collections.abc import Iterator
 
 from proxy.events.relays import RelayEnded, RelayWrote, UpstreamClosed
+from proxy.verify.feeds import ENDED
 from proxy.verify.known import Known
 from proxy.verify.lines import Line, Violation
 from proxy.verify.starts import EARLY, SLACK
-from proxy.verify.stories import NEVER, TERMINAL, RelayStory, StreamStory
-
-_TERMINAL = "terminal event"
-_OVERDUE = "no terminal event in time"
-_AT_EOF = ("the backend closed it", "the backend broke off")
-"""Why an upstream was closed, as the guard says."""
+from proxy.verify.stories import NEVER, TERMINAL, StreamStory, UpstreamStory
 
 _GUESSED = ("superseded", "lost", "unknown")
 """Endings that no event of the stream's own has told."""
@@ -42,21 +38,26 @@ def terminal_last(line: Line, known: Known) -> Iterator[Violation]:
 def exactly_one_ending(line: Line, known: Known) -> Iterator[Violation]:
     """P5: every relay that lives to its stream's end is given exactly one terminal event.
 
-    Shown: the terminal events that are written, those that were due when the upstream was closed, and those that were
-    given to a stream that went on. Not shown: whether the browser read it.
+    Shown: the terminal events that are sent to each browser, those that were due when its upstream was closed, and
+    those that were given to a stream that went on. Not shown: whether the browser read it.
     """
     if line.kind is RelayWrote:
         yield from _second_ending(line, known)
     elif line.kind is UpstreamClosed:
-        relay = known.relays.get(line.text("relay"))
-        if relay is None or relay.opened is None or relay.failed_open is not None:
-            return
-        yield from _cut(line, relay, known)
-        if relay.terminal is not None:
-            return
-        if _owes_ending(relay, line.maybe("why"), known):
-            said = f"relay {relay.story_id} of {relay.stream_id} ended ({line.text('why')}) without a terminal event"
-            yield Violation("P5", said, (relay.opened.number, line.number))
+        yield from _cut(line, known)
+    elif line.kind is RelayEnded:
+        yield from _no_ending(line, known)
+
+
+def _no_ending(line: Line, known: Known) -> Iterator[Violation]:
+    relay, why = known.relays.get(line.text("relay")), line.text("why")
+    if relay is None or relay.opened is None or relay.failed_open is not None:
+        return
+    if relay.terminal is not None or relay.left is not None:
+        return
+    if relay.owed is not None or why in ENDED:
+        said = f"relay {relay.story_id} of {relay.stream_id} ended ({why}) without a terminal event"
+        yield Violation("P5", said, (relay.opened.number, line.number))
 
 
 def _second_ending(line: Line, known: Known) -> Iterator[Violation]:
@@ -68,27 +69,21 @@ def _second_ending(line: Line, known: Known) -> Iterator[Violation]:
         yield Violation("P5", f"relay {line.text('relay')} was given {len(endings)} terminal events", lines)
 
 
-def _owes_ending(relay: RelayStory, why: str | None, known: Known) -> bool:
-    stream = known.streams.get(relay.stream_id)
-    if stream is not None and stream.failed_open is not None:
-        return False  # P8: what the backend sent passed as it was
-    being_cancelled = stream is not None and stream.is_settling
-    return why in (_TERMINAL, _OVERDUE) or (why in _AT_EOF and being_cancelled)
-
-
-def _cut(line: Line, relay: RelayStory, known: Known) -> Iterator[Violation]:
+def _cut(line: Line, known: Known) -> Iterator[Violation]:
     """A stream that speaks is not over, whatever is believed of it (F20)."""
-    stream, ending = known.streams.get(relay.stream_id), line.maybe("overdue")
-    if stream is None or ending is None:
+    upstream, ending = known.relays.upstream(line.text("upstream")), line.maybe("overdue")
+    stream = known.streams.get(upstream.stream_id) if upstream else None
+    if upstream is None or stream is None or ending is None:
         return
+    what = f"upstream {upstream.story_id} of {upstream.stream_id} was cut"
     if stream.doubted is not None and stream.spoke is not None and ending in _GUESSED:
         lines = (stream.doubted.number, stream.spoke.number, line.number)
-        yield Violation("P5", f"relay {relay.story_id} of {relay.stream_id} was cut, though that went on", lines)
-    silent = line.t - relay.silent_since.t if relay.silent_since else None
+        yield Violation("P5", f"{what}, though that went on", lines)
+    silent = line.t - upstream.silent_since.t if upstream.silent_since else None
     span = _span(ending, stream, known)
-    if relay.silent_since is not None and silent is not None and silent < span - EARLY:
-        said = f"relay {relay.story_id} of {relay.stream_id} was cut {silent:.3f}s after its last event, not {span:g}s"
-        yield Violation("P5", said, (relay.silent_since.number, line.number))
+    if upstream.silent_since is not None and silent is not None and silent < span - EARLY:
+        said = f"{what} {silent:.3f}s after its last event, not {span:g}s"
+        yield Violation("P5", said, (upstream.silent_since.number, line.number))
 
 
 def _span(ending: str, stream: StreamStory, known: Known) -> float:
@@ -101,36 +96,35 @@ def _span(ending: str, stream: StreamStory, known: Known) -> float:
 def no_orphan(line: Line, known: Known) -> Iterator[Violation]:
     """P6: an upstream outlives its last browser by at most 100 ms, and its stream's end by at most `linger`.
 
-    A cancelled stream's has until `settle_timeout`, or `orphan_grace` once its worker is gone; a superseded one's until
-    `orphan_grace`; each of silence. Shown: from when the guard noticed that the browser had left, and from the end that
-    it observed. Not shown: how long it took to notice.
+    One that is kept for a browser to come back has so long besides. A cancelled stream's has until `settle_timeout`,
+    or `orphan_grace` once its worker is gone; a superseded one's until `orphan_grace`; each of silence. Shown: from
+    when the guard noticed that the browser had left, and from the end that it observed. Not shown: how long it took to
+    notice.
     """
-    if line.kind in (UpstreamClosed, RelayEnded):
-        relay = known.relays.get(line.text("relay"))
-        if relay is not None:
-            yield from _orphan(relay, line, known)
+    if line.kind is UpstreamClosed:
+        upstream = known.relays.upstream(line.text("upstream"))
+        if upstream is not None:
+            yield from _orphan(upstream, line, known)
 
 
 def no_orphan_is_left(known: Known) -> Iterator[Violation]:
     """P6, at the end: no upstream is open that should have been closed."""
-    for relay in known.relays.values():
-        yield from _orphan(relay, known.last, known)
+    for upstream in known.relays.upstreams():
+        yield from _orphan(upstream, known.last, known)
 
 
-def _orphan(relay: RelayStory, line: Line, known: Known) -> Iterator[Violation]:
-    """What is wrong with a relay whose upstream was open until `line`."""
-    if relay.closed is not None:
-        return
-    if relay.left is not None and line.t - relay.left.t > _LEFT:
-        said = f"the upstream of relay {relay.story_id} outlived its browser by {line.t - relay.left.t:.3f}s"
-        yield Violation("P6", said, (relay.left.number, line.number))
-    stream = known.streams.get(relay.stream_id)
+def _orphan(upstream: UpstreamStory, line: Line, known: Known) -> Iterator[Violation]:
+    """What is wrong with an upstream that was open until `line`."""
+    if upstream.left is not None and line.t - upstream.left.t > _LEFT + upstream.kept:
+        said = f"upstream {upstream.story_id} outlived its last browser by {line.t - upstream.left.t:.3f}s"
+        yield Violation("P6", said, (upstream.left.number, line.number))
+    stream = known.streams.get(upstream.stream_id)
     if stream is None or stream.leaves_since == NEVER or (stream.pending and not stream.is_superseded):
         return
-    since = relay.wrote or relay.opened or known.begun
+    since = upstream.heard or upstream.opened
     late = line.t - max(stream.leaves_since, since.t) - stream.leaves_within
     if late > SLACK:
         end = stream.ended or stream.doubted
         lines = (*([end.number] if end else []), since.number, line.number)
-        said = f"the upstream of relay {relay.story_id} outlived the end of {relay.stream_id}: {late:.3f}s too long"
+        said = f"upstream {upstream.story_id} outlived the end of {upstream.stream_id}: {late:.3f}s too long"
         yield Violation("P6", said, tuple(sorted(set(lines))))

@@ -186,17 +186,35 @@ class StartStory:
 
 
 @dataclass(slots=True)
-class RelayStory:
-    """One browser's subscription to a stream."""
+class UpstreamStory:
+    """One connection to Hermes for an event stream."""
 
     story_id: str
     stream_id: str | None
-    opened: Line | None = None
-    wrote: Line | None = None
-    """The last events that were written."""
-    terminal: Line | None = None
+    opened: Line
+    heard: Line | None = None
+    """The last events that came."""
     silent_since: Line | None = None
-    """The last events of it but for its ending."""
+    """The last of them but for its ending."""
+    browsers: set[str] = field(default_factory=set)
+    """The relays that it feeds, by their ids."""
     left: Line | None = None
-    closed: Line | None = None
+    """Where the last of their browsers left."""
+    kept: float = 0.0
+    """Seconds for which it then stays open on purpose."""
+    failed_open: Line | None = None
+
+
+@dataclass(slots=True)
+class RelayStory:
+    """One browser's subscription to an event stream."""
+
+    story_id: str
+    stream_id: str | None
+    upstream: str | None
+    opened: Line | None = None
+    terminal: Line | None = None
+    left: Line | None = None
+    owed: Line | None = None
+    """Where its upstream was closed in a way that makes an ending due."""
     failed_open: Line | None = None

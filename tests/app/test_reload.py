@@ -101,6 +101,9 @@ LIVE: list[tuple[str, str, Any, Callable[[Running], Any]]] = [
     ("relay", "stall_timeout", 7.0, lambda proxy: proxy.server.rules.patience),
     ("relay", "idle_timeout", 7.0, lambda proxy: proxy.guard.live.now.idle_timeout),
     ("relay", "buffer", 7, lambda proxy: proxy.guard.live.now.buffer),
+    ("relay", "log", 7, lambda proxy: proxy.guard.live.now.log),
+    ("relay", "log_keep", 7.0, lambda proxy: proxy.guard.live.now.log_keep),
+    ("relay", "reattach", 7.0, lambda proxy: proxy.guard.live.now.reattach),
     ("upstream", "connect_timeout", 7.0, lambda proxy: proxy.upstream.connect_timeout),
     ("upstream", "response_timeout", 7.0, lambda proxy: proxy.upstream.response_timeout),
     ("upstream", "lane_wait", 7.0, lambda proxy: proxy.lanes.wait),
@@ -209,7 +212,7 @@ async def test_whoever_asks_is_answered_and_nobody_else_is_told_of_nothing(backe
 async def test_no_relay_is_dropped(backend: Backend, browser: Browser) -> None:
     """Not even when everything changes, and less is allowed than is open."""
     roomy = LaneSettings.model_construct(control=16, calls=24, relays=MANY)
-    settings = edited(in_front_of(backend), "upstream", lanes=roomy)
+    settings = edited(edited(in_front_of(backend), "upstream", lanes=roomy), "relay", log=0)
     async with running(settings, Notes()) as proxy:
         browser.base = proxy.url
         _, stream_id, _ = await browser.turn("n=10000 d=0.05 tag=A")

@@ -134,14 +134,14 @@ class Watcher(_Exchange):
         self.ended: asyncio.Future[None] = loop.create_future()
 
     @classmethod
-    async def open(cls, port: int, stream_id: str, delays: "array[int]") -> Self:
-        """The stream, with its first event read.
+    async def open(cls, port: int, stream_id: str, delays: "array[int]", query: str = "") -> Self:
+        """The stream, with its first event read; `query` says more than which one it is.
 
         Raises:
             BrokenError: it is refused, or ends at once.
         """
         watcher = await cls._connect(cls(delays), port)
-        target = f"/api/chat/stream?stream_id={stream_id}"
+        target = f"/api/chat/stream?stream_id={stream_id}{query}"
         head = f"GET {target} HTTP/1.1\r\nHost: hermes\r\nAccept: text/event-stream\r\n\r\n"
         watcher._asked = time.monotonic_ns()
         watcher.transport.write(head.encode())

@@ -11,6 +11,7 @@ GUARD, UNGUARDED, NGINX, PYTHON_PROXY = "guard, uvloop", "no guard, uvloop", "ng
 BARE = "bare relay"
 
 RELAYED, UNKNOWN = "500 streams x 20/s", "500 unknown streams x 20/s"
+SHARED = "62 streams of 8 browsers x 20/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,12 @@ BUDGETS = (
         3,
         "x nginx",
         lambda results: results.ratio(RELAYED, "added p99 ms", GUARD, NGINX),
+    ),
+    Budget(
+        f"CPU a delivered event, {SHARED}",
+        0.6,
+        "x nginx",
+        lambda results: results.ratio(SHARED, "CPU us/event", GUARD, NGINX),
     ),
     Budget(
         "memory an open stream",

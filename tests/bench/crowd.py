@@ -1,4 +1,4 @@
-"""Many browsers that watch one turn each."""
+"""Many browsers that watch turns, one or several each of them."""
 
 import asyncio
 import json
@@ -14,13 +14,16 @@ from tests.bench.waiting import happens, share_out, together
 _AT_ONCE = 16
 """How many browsers arrive at the same time."""
 
+_FROM_THE_BEGINNING = "&after_seq=0"
+"""What every one of several browsers asks for, so that all are sent the same bytes."""
+
 _DELIVERY = 20.0
 """Seconds in which all that was written has to have been read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn, and the browser that watches it."""
+    """A turn, and a browser that watches it."""
 
     feed: Feed
     watcher: Watcher
@@ -34,18 +37,20 @@ class Crowd:
         backend: Whose they are.
         known: Whether a proxy can know whose turns they are. If not, the turns are started behind its back and no frame
             names the session, as for a proxy that was restarted in mid-turn.
+        browsers: How many watch each turn.
 
     Attributes:
-        turns: The streams.
+        turns: The streams, each as often as it is watched.
         delays: Nanoseconds that each token was under way; emptied by whoever measures.
     """
 
-    def __init__(self, port: int, backend: Backend, *, known: bool = True) -> None:
+    def __init__(self, port: int, backend: Backend, *, known: bool = True, browsers: int = 1) -> None:
         self.turns: list[Turn] = []
         self.delays: array[int] = array("q")
         self._port = port
         self._backend = backend
         self._known = known
+        self._browsers = browsers
 
     async def arrive(self, streams: int) -> None:
         """Start as many turns, and open their streams.
@@ -59,14 +64,16 @@ class Crowd:
             caller.close()
 
     async def join(self, caller: Caller) -> Turn:
-        """One more turn, with a browser that has read its first event.
+        """One more turn, with browsers that have read its first event; the last of them.
 
         Raises:
-            BrokenError: it was refused.
+            BrokenError: one was refused.
         """
         feed = await self._start(caller) if self._known else self._backend.start(None)
-        turn = Turn(feed, await Watcher.open(self._port, feed.stream_id, self.delays))
-        self.turns.append(turn)
+        query = _FROM_THE_BEGINNING if self._browsers > 1 else ""
+        for _ in range(self._browsers):
+            turn = Turn(feed, await Watcher.open(self._port, feed.stream_id, self.delays, query))
+            self.turns.append(turn)
         return turn
 
     async def _start(self, caller: Caller) -> Feed:
@@ -78,7 +85,7 @@ class Crowd:
     @property
     def feeds(self) -> list[Feed]:
         """What the backend writes to."""
-        return [turn.feed for turn in self.turns]
+        return list(dict.fromkeys(turn.feed for turn in self.turns))
 
     @property
     def pieces(self) -> int:
@@ -100,8 +107,8 @@ class Crowd:
 
     async def finish(self) -> None:
         """Let every turn come to its end, and read that."""
-        for turn in self.turns:
-            turn.feed.finish()
+        for feed in self.feeds:
+            feed.finish()
         await self.conclude()
 
     async def conclude(self) -> None:

@@ -21,7 +21,7 @@ TICK = 0.001
 
 
 class Feed:
-    """One turn, written to the connection that opened its stream.
+    """One turn, written to every connection that opened its stream.
 
     Args:
         stream_id: Its name.
@@ -40,14 +40,17 @@ class Feed:
         self.cancelled_at: int | None = None
         self._name = stream_id.encode()
         self._session = NAMED % session_id.encode() if session_id is not None else b""
-        self._transport: asyncio.WriteTransport | None = None
+        self._transports: list[asyncio.WriteTransport] = []
+        self._first = FIRST % (self._name, self._session)
         self._over = False
 
     def open(self, transport: asyncio.WriteTransport) -> None:
-        """Answer whoever opened the stream."""
-        self._transport = transport
+        """Answer whoever opened the stream, all of them before the first token."""
+        if not self._transports:
+            self._count(self._first)
+        self._transports.append(transport)
         transport.write(HEAD)
-        self._write(FIRST % (self._name, self._session))
+        transport.write(self._first)
 
     def tokens(self, count: int) -> None:
         """Write the next tokens, each by itself as a model says them; none once the turn is over."""
@@ -67,14 +70,17 @@ class Feed:
     def _end(self, frames: bytes) -> None:
         self._over = True
         self._write(frames)
-        if self._transport is not None:
-            self._transport.close()
+        for transport in self._transports:
+            transport.close()
 
     def _write(self, frame: bytes) -> None:
+        self._count(frame)
+        for transport in self._transports:
+            transport.write(frame)
+
+    def _count(self, frame: bytes) -> None:
         self.crc = crc32(frame, self.crc)
         self.size += len(frame)
-        if self._transport is not None:
-            self._transport.write(frame)
 
 
 async def stream(feeds: Sequence[Feed], rate: float, seconds: float, *, burst: int = 1) -> int:

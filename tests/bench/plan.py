@@ -19,6 +19,9 @@ CROWD: Final = 2000
 BROWSERS: Final = 16
 """Browsers that call, or come and go, at the same time."""
 
+SHARERS: Final = 8
+"""Browsers that watch one turn together: tabs, and a phone."""
+
 SHIPPED_RELAYS, SHIPPED_CALLS = 80, 24
 """The lanes of our proxy as it is shipped."""
 
@@ -36,6 +39,7 @@ def workloads(seconds: float) -> tuple[Workload, ...]:
         Streams("crowd", CROWD, RATES[:1], seconds, wide, weigh=True),
         Streams("many", 500, RATES, seconds, wide),
         Streams("unknown", 500, (20,), seconds, wide, known=False),
+        Streams("shared", 62, (20,), seconds, wide, browsers=SHARERS, weigh=True),
         Streams("some", 50, RATES, seconds, wide),
         Streams("one", 1, RATES[-1:], seconds, wide),
         Streams("bursts", 50, (4,), seconds, wide, burst=25),

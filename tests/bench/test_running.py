@@ -50,6 +50,11 @@ async def test_streams_are_relayed_whose_session_is_not_known() -> None:
     assert results.figure("3 unknown streams x 20/s", "CPU us/event", GUARD)
 
 
+async def test_browsers_that_watch_one_turn_are_each_sent_all_of_it() -> None:
+    results = await _through_the_proxy(Streams("shared", 2, (20,), 0.2, SMALL, browsers=3))
+    assert results.figure("2 streams of 3 browsers x 20/s", "CPU us/event", GUARD)
+
+
 async def test_the_bare_relay_passes_on_whatever_comes() -> None:
     results = await _run([BY_NAME[BARE]], Streams("few", 3, (20,), 0.2, SMALL), Calls(2, 0.1, SMALL), Transfers(SMALL))
     assert results.faults == []

@@ -17,7 +17,15 @@ from pydantic import SecretStr
 
 from proxy.app.admin import Observed, administered
 from proxy.app.running import running
-from proxy.config import AdminSettings, LaneSettings, ListenSettings, OwnershipSettings, Settings, UpstreamSettings
+from proxy.config import (
+    AdminSettings,
+    LaneSettings,
+    ListenSettings,
+    OwnershipSettings,
+    RelaySettings,
+    Settings,
+    UpstreamSettings,
+)
 from proxy.demo import Backend, Faults
 from tests.support.lab import Browser
 
@@ -134,18 +142,19 @@ async def test_an_idle_proxy_says_so(guard: Guard, open_status: OpenStatus) -> N
 
 
 async def test_what_runs_is_shown_with_its_tabs(guard: Guard, open_status: OpenStatus) -> None:
-    guarded = await guard()
+    guarded = await guard(relay=RelaySettings(reattach=0))
     page = await open_status(guarded)
-    session_id, stream_id, _ = await guarded.browser.turn(f"{SECRET} n=400 d=0.02 tag=A")
+    session_id, stream_id, first = await guarded.browser.turn(f"{SECRET} n=400 d=0.02 tag=A")
     second = await guarded.browser.open(stream_id).until(lambda tab: "token" in tab.names)
 
     row = page.row(stream_id)
     await expect(row.locator("td")).to_have_text(
         [session_id[:8], stream_id[:8], re.compile("running"), re.compile(r"\d"), "2"]
     )
-    await expect(page.tab.locator("[data-lane=relays] .number")).to_have_text("2 / 80")
+    await expect(page.tab.locator("[data-lane=relays] .number")).to_have_text("1 / 80")
     await second.leave()
     await expect(row.locator("td").last).to_have_text("1")
+    await first.leave()
     await expect(page.tab.locator("#orphans [data-cause=browser_left] td").last).to_have_text("1")
     shown = await page.tab.content()
     assert stream_id not in shown
@@ -155,7 +164,7 @@ async def test_what_runs_is_shown_with_its_tabs(guard: Guard, open_status: OpenS
 async def test_a_turn_that_nobody_watches_is_what_the_backend_says(guard: Guard, open_status: OpenStatus) -> None:
     guarded = await guard()
     page = await open_status(guarded)
-    started = await guarded.browser.start(await guarded.browser.new_session(), "n=200 d=0.02 tag=A")
+    started = await guarded.browser.start(await guarded.browser.new_session(), "n=120 d=0.02 tag=A")
 
     row = page.row(started.json["stream_id"])
     await expect(row).to_have_attribute("data-state", "running")

@@ -121,7 +121,7 @@ async def make_stage() -> AsyncIterator[MakeStage]:
                 listen=ListenSettings(port=0),
                 upstream=UpstreamSettings(url=backend.url).model_copy(update={"lanes": lanes}),
                 ownership=OWNERSHIP,
-                relay=relay or RelaySettings(),
+                relay=relay or RelaySettings(reattach=0),
             )
             connector = aiohttp.TCPConnector(limit=0)
             session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))

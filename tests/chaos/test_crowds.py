@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.config import RelaySettings
 from proxy.demo import Pace
 from tests.chaos.conftest import MakeStage, Measure, Stage
 from tests.support.lab import Tab
@@ -13,6 +14,10 @@ from tests.support.raw import PATIENCE, RawBrowser
 
 CROWD = 500
 STREAMS = 200
+APART = RelaySettings(log=0)
+CHANNEL = "/api/kanban/events/stream"
+"""One that browsers do not share."""
+
 QUIET = 1000.0
 """Seconds between heartbeats: more than any test takes."""
 
@@ -42,8 +47,8 @@ async def last_one_left(stage: Stage) -> float:
 async def test_five_hundred_browsers_killed_at_once_leave_nothing(
     make_stage: MakeStage, measure: Measure, leave: Callable[[RawBrowser], None]
 ) -> None:
-    """P6: the backend's connections are gone within a second."""
-    stage = await make_stage(relays=2 * CROWD, slots=4 * CROWD, heartbeat=QUIET, pace=Pace(token=0.5))
+    """P6: the backend's connections are gone within a second, one for each browser."""
+    stage = await make_stage(relay=APART, relays=2 * CROWD, slots=4 * CROWD, heartbeat=QUIET, pace=Pace(token=0.5))
     session_id = await stage.browser.new_session()
     stream_id = (await stage.browser.start(session_id, "n=1000 tag=A")).json["stream_id"]
     browsers = await crowd(stage, f"/api/chat/stream?stream_id={stream_id}", CROWD)
@@ -89,7 +94,7 @@ async def test_a_stop_gets_through_with_every_relay_and_call_slot_taken(
     """F7, P7: control never waits for the others; a further stream is told when to come back."""
     stage = await make_stage("v0.52.262", heartbeat=QUIET)
     _, stream_id, _ = await stage.browser.turn()
-    await crowd(stage, "/api/sessions/events", 80 - 1)
+    await crowd(stage, CHANNEL, 80 - 1)
     for _ in range(24):
         uploading = await stage.raw_browser()
         begun = bytes(1 << 16)
@@ -99,7 +104,7 @@ async def test_a_stop_gets_through_with_every_relay_and_call_slot_taken(
     for browser in waiting:
         await browser.get("/api/auth/status")
 
-    further = await stage.browser.call("GET", "/api/sessions/events")
+    further = await stage.browser.call("GET", CHANNEL)
     since = time.monotonic()
     stopped = await stage.browser.cancel(stream_id)
     seconds = time.monotonic() - since

@@ -12,7 +12,7 @@ import pytest
 from proxy.config import RelaySettings
 from proxy.demo import Pace
 from tests.chaos.conftest import SECONDS, MakeStage, Measure, Stage
-from tests.chaos.test_crowds import QUIET, crowd
+from tests.chaos.test_crowds import APART, QUIET, crowd
 from tests.support.raw import PATIENCE, RawBrowser
 
 MASS = 5000 if SECONDS >= 10 else 500  # half a minute, or three seconds
@@ -46,7 +46,7 @@ def many_descriptors() -> Iterator[None]:
 @pytest.mark.timeout(300)
 async def test_a_mass_of_browsers_at_once(make_stage: MakeStage, measure: Measure, many_descriptors: None) -> None:
     """Some see the stream, the others when to come again; a Stop ends it once for each, and nothing is left."""
-    stage = await make_stage(relays=STREAMS, slots=2 * STREAMS, heartbeat=QUIET, pace=Pace(token=1000.0))
+    stage = await make_stage(relay=APART, relays=STREAMS, slots=2 * STREAMS, heartbeat=QUIET, pace=Pace(token=1000.0))
     session_id = await stage.browser.new_session()
     stream_id = (await stage.browser.start(session_id, "n=2 tag=A")).json["stream_id"]
     tracemalloc.start()
@@ -84,7 +84,7 @@ async def refused_browser(stage: Stage, stream_id: str) -> RawBrowser:
 async def test_a_slow_browser_hurts_no_other(make_stage: MakeStage, measure: Measure) -> None:
     """One takes nothing of a fast stream that others watch. What it holds is measured in `test_slow_browsers.py`."""
     stage = await make_stage(
-        "v0.51.265", relay=RelaySettings(buffer=BUFFER), heartbeat=QUIET, pace=Pace(first_token=0.5)
+        "v0.51.265", relay=RelaySettings(buffer=BUFFER, reattach=0), heartbeat=QUIET, pace=Pace(first_token=0.5)
     )
     without = await how_late(stage, slow_ones=0)
     beside = await how_late(stage, slow_ones=1)

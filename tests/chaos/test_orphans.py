@@ -167,7 +167,7 @@ async def test_a_half_open_browser_is_given_up_in_the_stated_time(
     make_stage: MakeStage, measure: Measure, behaviour: Behaviour
 ) -> None:
     """It says nothing any more, and no socket can tell; the kernel gives up after `stall_timeout`."""
-    stage, target = await begin(make_stage, behaviour, RelaySettings(stall_timeout=STALL))
+    stage, target = await begin(make_stage, behaviour, RelaySettings(stall_timeout=STALL, reattach=0))
     browser = await stage.raw_browser()
     await browser.get(target)
     await browser.until(b"event: token")
@@ -185,7 +185,7 @@ async def test_a_browser_that_reads_nothing_is_dropped_in_the_stated_time(
 ) -> None:
     """Counted from when everything on the way to it is full; before that nobody can know."""
     streaming = Behaviour("streaming", f"n=100000 d=0 tag={'A' * 20_000}", heartbeat=5.0)
-    stage, target = await begin(make_stage, streaming, RelaySettings(stall_timeout=STALL, buffer=65_536))
+    stage, target = await begin(make_stage, streaming, RelaySettings(stall_timeout=STALL, buffer=65_536, reattach=0))
     browser = await stage.raw_browser(receive_buffer=4096)
     await browser.get(target)
     await browser.until(b"event: ")

@@ -69,7 +69,7 @@ async def test_a_slow_browser_holds_the_backend_back(firehose: tuple[Firehose, s
     settings = Settings(
         listen=ListenSettings(port=0),
         upstream=UpstreamSettings(url=url),
-        relay=RelaySettings(buffer=BUFFER),
+        relay=RelaySettings(buffer=BUFFER, log=1 << 20, reattach=0),
     )
     tracemalloc.start()
     try:

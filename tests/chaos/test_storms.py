@@ -107,7 +107,7 @@ async def weather(request: pytest.FixtureRequest) -> AsyncIterator[Weather]:
             listen=ListenSettings(port=0),
             upstream=upstream,
             ownership=OWNERSHIP,
-            relay=RelaySettings(stall_timeout=1.0, idle_timeout=2.0),
+            relay=RelaySettings(stall_timeout=1.0, idle_timeout=2.0, reattach=0.5),
             client=ClientSettings(head_timeout=1.0),
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())

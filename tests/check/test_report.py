@@ -8,6 +8,7 @@ from proxy.check.evidence import Evidence, Outcome, Streaming, Tried, Unreachabl
 from proxy.check.findings import ERROR, NOTE, WARNING, Finding, Severity
 from proxy.check.report import Report, as_json
 from proxy.check.text import as_text
+from proxy.check.threads import Threads
 from proxy.config import Settings
 from proxy.hermes.answers import Login
 from proxy.hermes.probe import HEALTH, Forwarded, Identity, questions
@@ -51,7 +52,7 @@ def test_notes_leave_it_fine(
 
 
 def test_scripts_get_all_of_it() -> None:
-    report = as_json(Report(SEEN, (finding(WARNING),)))
+    report = as_json(Report(SEEN, (finding(WARNING),), Threads(4, 2)))
     facts = report.pop("facts")
     assert report == {
         "fine": False,
@@ -69,6 +70,7 @@ def test_scripts_get_all_of_it() -> None:
             "event_stream_encoding": "",
             "clock_ahead": -0.2,
         },
+        "threads": {"first_tab": 4, "further_tab": 2},
         "calls": [
             {"call": "Health", "request": "GET /health", "outcome": "as_expected", "answer": "200 (application/json)"},
             {
@@ -109,6 +111,7 @@ def test_people_get_what_was_seen_what_to_do_and_what_is_done() -> None:
         "login            none",
         "calls            1 as expected, 1 different",
         "streams          first event after 12 ms, not compressed",
+        "threads          not known",
         "X-Forwarded-For  ignored",
         "clock            -0.2 s",
     ]
@@ -138,7 +141,7 @@ def test_a_release_that_says_what_it_is_is_taken_at_its_word() -> None:
 def test_a_login_decides_what_else_can_be_said(login: Login | None, said: str, forwarded: str) -> None:
     lines = text(replace(SEEN, login=login, forwarded=None)).splitlines()
     assert lines[1] == f"login            {said}"
-    assert lines[4] == f"X-Forwarded-For  {forwarded}"
+    assert lines[5] == f"X-Forwarded-For  {forwarded}"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +155,7 @@ def test_a_login_decides_what_else_can_be_said(login: Login | None, said: str, f
 def test_how_streams_arrive(streaming: Streaming | None, said: str) -> None:
     lines = text(replace(SEEN, streaming=streaming, skew=None)).splitlines()
     assert lines[3] == f"streams          {said}"
-    assert lines[5] == "clock            not looked at"
+    assert lines[6] == "clock            not looked at"
 
 
 @pytest.mark.parametrize("findings", [(), (finding(NOTE),)])

@@ -24,13 +24,14 @@ TOLD_BY_PROMETHEUS = {"up"}
 WIDTH = 24
 """Columns of a dashboard."""
 
-LEVELS = Levels(streams={"running": 1}, lanes={"control": LaneUse(1, 16)}, reachable=True, draining=False)
+LEVELS = Levels(streams={"running": 1}, lanes={"control": LaneUse(1, 16)}, logs=0, reachable=True, draining=False)
 HAPPENED: list[tuple[str, dict[str, Any]]] = [
     ("cancel_answered", {"verdict": "forwarded", "reason": None}),
     ("cancel_repeated", {"cancelled": True}),
     ("cancel_settled", {"took": 0.1, "slot_free": 0.1, "missing": []}),
     ("start_answered", {"held": True, "waited": 0.1}),
     ("upstream_closed", {"why": None}),
+    ("relay_opened", {"joined": "cursor", "behind": 100}),
     ("request_refused", {"code": "cross_site"}),
     ("request_ended", {"call": "Page", "status": 200, "ended_by": "proxy", "error": "no_room", "seconds": 0.1}),
     ("operator_dropped", {"why": "slow"}),

@@ -109,7 +109,7 @@ async def test_a_mistake_is_logged_and_reported(
     assert lab.backend.ledger.cancels["unknown"] == 1, "it went on, once"
 
 
-async def test_a_mistake_about_a_relay_is_told_with_its_relay_and_its_stream(
+async def test_a_mistake_about_an_upstream_is_told_with_its_upstream_and_its_stream(
     make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def mistaken(*_: object) -> None:
@@ -121,6 +121,6 @@ async def test_a_mistake_about_a_relay_is_told_with_its_relay_and_its_stream(
     tab = await lab.browser.open(started.json["stream_id"]).ended()
 
     told = {json.dumps(said) for said in lab.reported("internal_error")}
-    about = {"relay": "r-1", "stream": started.json["stream_id"], "step": "looking for the end of a turn"}
+    about = {"upstream": "u-1", "stream": started.json["stream_id"], "step": "looking for the end of a turn"}
     assert told == {json.dumps(about)}, "in that order"
     assert tab.endings == ["stream_end"]

@@ -12,6 +12,7 @@ from proxy.hermes.contract import (
     Change,
     EventStream,
     Health,
+    ListChannel,
     OpenStream,
     Other,
     SessionChannel,
@@ -98,6 +99,10 @@ def test_other_spellings_of_a_start(target: str) -> None:
 def test_a_steer(target: str) -> None:
     assert classify("POST", target) == Steer()
     assert classify("GET", target) == Other()
+
+
+def test_the_list_of_sessions_has_a_channel() -> None:
+    assert classify("GET", "/api/sessions/events") == ListChannel()
 
 
 @pytest.mark.parametrize("path", sorted(EVENT_STREAM_PATHS))

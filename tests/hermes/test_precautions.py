@@ -101,6 +101,7 @@ def test_gets_that_change_something_are_for_hermes_own_page(path: str) -> None:
         ("POST", "/api/session/new"),
         ("POST", "/API/terminal/start"),
         *(("POST", path) for path in sorted(TURN_PATHS | SIDE_PATHS)),
+        ("GET", "/api/sessions/events"),
         *(("GET", path) for path in sorted(EVENT_STREAM_PATHS - {"/api/terminal/output"})),
     ],
 )

@@ -155,7 +155,7 @@ class Shell(RuleBasedStateMachine):
     def begin(self, **habits: Any) -> None:
         self.loop = VirtualTimeLoop()
         self.stack = ExitStack()
-        self.stack.enter_context(patch("proxy.relay.relay.begin", self._begin_tab))
+        self.stack.enter_context(patch("proxy.relay.sharing.begin", self._begin_tab))
         self.stack.enter_context(patch("proxy.relay.relay.stream_back", self._refuse_tab))
         self.stack.enter_context(patch("proxy.guard.changes.stream_back", self._pass_back))
         self.reports: list[str] = []
@@ -239,7 +239,14 @@ class Shell(RuleBasedStateMachine):
         head = _head("GET", f"/api/chat/stream?stream_id={stream_id}")
         account = Account(self.loop.time)
         request: Any = SimpleNamespace(
-            head=lambda: head, method="GET", body=lambda: None, outlast=lambda: None, account=account, tab=tab
+            head=lambda: head,
+            method="GET",
+            target=head.target,
+            raw_headers=head.headers,
+            body=lambda: None,
+            outlast=lambda: None,
+            account=account,
+            tab=tab,
         )
         self.tabs[tab] = self._spawn(self._relay(request, stream_id))
 
@@ -471,7 +478,7 @@ class Shell(RuleBasedStateMachine):
     @staticmethod
     def _begin_tab(request: Any, stream: Any) -> Tab:
         tab: Tab = request.tab
-        tab.replay = stream.is_replay
+        tab.replay = getattr(stream, "is_replay", False)  # what is joined is running
         return tab
 
     @staticmethod

@@ -75,7 +75,18 @@ async def test_only_so_many_watch_at_once() -> None:
 
 
 @in_virtual_time
-@pytest.mark.parametrize("event", ["observed", "relay_wrote", "workers_listed", "workers_unknown"])
+@pytest.mark.parametrize(
+    "event",
+    [
+        "observed",
+        "relay_wrote",
+        "upstream_opened",
+        "upstream_heard",
+        "upstream_kept",
+        "workers_listed",
+        "workers_unknown",
+    ],
+)
 async def test_what_comes_many_times_a_second_is_not_told(event: str) -> None:
     told = feed()
     with told.watched() as watcher:

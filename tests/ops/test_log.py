@@ -97,7 +97,17 @@ def test_an_id_that_is_not_known_stays_unknown(capsys: pytest.CaptureFixture[str
     assert line["stream"] is None
 
 
-TRACED = ("observed", "relay_wrote", "upstream_closed", "browser_left", "cancel_repeated", "cancel_said")
+TRACED = (
+    "observed",
+    "relay_wrote",
+    "upstream_opened",
+    "upstream_heard",
+    "upstream_kept",
+    "upstream_closed",
+    "browser_left",
+    "cancel_repeated",
+    "cancel_said",
+)
 
 
 @pytest.mark.parametrize("event", [*TRACED, "workers_listed", "workers_unknown"])

@@ -13,6 +13,7 @@ from tests.support.happenings import happened
 LEVELS = Levels(
     streams={"running": 2, "cancel_sent": 0, "settling": 1},
     lanes={"control": LaneUse(1, 16), "relays": LaneUse(80, 80)},
+    logs=4096,
     reachable=True,
     draining=False,
 )
@@ -41,9 +42,24 @@ def test_levels_are_what_they_are_when_asked_for(scraped: Scraped) -> None:
     assert scraped.value("streams", state="cancel_sent") == 0
     assert scraped.value("lane_slots", lane="control") == 16
     assert scraped.value("lane_slots_in_use", lane="relays") == 80
+    assert scraped.value("log_bytes") == 4096
     assert scraped.value("backend_reachable") == 1
     assert scraped.value("draining") == 0
     assert scraped.value("build_info", version="1.2.3") == 1
+
+
+def test_browsers_are_counted_by_how_they_joined_and_upstreams_apart(scraped: Scraped) -> None:
+    scraped.report(happened("upstream_opened", upstream="u-1", stream="x", call="OpenStream"))
+    for number, (joined, behind) in enumerate([("opened", 0), ("now", 0), ("cursor", 100), ("cursor", 20)]):
+        relay = {"relay": f"r-{number}", "upstream": "u-1", "stream": "x", "call": "OpenStream"}
+        scraped.report(happened("relay_opened", **relay, joined=joined, behind=behind))
+
+    assert (scraped.value("upstreams"), scraped.value("relays")) == (1, 4)
+    assert scraped.value("relays_opened_total", joined="cursor") == 2
+    assert scraped.value("log_bytes_replayed_total") == 120
+    assert scraped.report.totals()["joins"] == {"opened": 1, "now": 1, "cursor": 2}
+    scraped.report(happened("upstream_closed", upstream="u-1", stream="x", why="terminal event", overdue=None))
+    assert scraped.value("upstreams") == 0
 
 
 def test_the_process_is_measured_too(scraped: Scraped) -> None:
@@ -203,7 +219,13 @@ def test_every_request_is_counted_once_however_many_there_are_between_scrapes(sc
 
 @pytest.mark.parametrize(
     "stream",
-    [{"call": "OpenStream"}, {"call": "SessionChannel"}, {"call": "EventStream"}, {"call": "Other", "status": 101}],
+    [
+        {"call": "OpenStream"},
+        {"call": "SessionChannel"},
+        {"call": "ListChannel"},
+        {"call": "EventStream"},
+        {"call": "Other", "status": 101},
+    ],
 )
 def test_what_stays_open_is_counted_and_not_measured(scraped: Scraped, stream: dict[str, Any]) -> None:
     ended(scraped, **stream, seconds=3600.0)
@@ -248,7 +270,8 @@ def test_totals_are_the_same_counts_for_people(scraped: Scraped) -> None:
     scraped.report(happened("cancel_settled", missing=["answered"]))
     scraped.report(happened("start_answered", held=True, waited=0.1))
     scraped.report(happened("start_held", start="s-1"))
-    scraped.report(happened("relay_opened"))
+    scraped.report(happened("upstream_opened"))
+    scraped.report(happened("relay_opened", joined="opened"))
     scraped.report(happened("upstream_closed", why=None, overdue=None))
 
     assert scraped.report.totals() == {
@@ -260,6 +283,8 @@ def test_totals_are_the_same_counts_for_people(scraped: Scraped) -> None:
         "starts_waiting": 1,
         "holds_expired": 0,
         "relays": 1,
+        "upstreams": 0,
+        "joins": {"opened": 1},
         "orphans_closed": {"browser_left": 1},
         "internal_errors": 0,
     }

@@ -9,7 +9,7 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
 
 
 def test_every_metric_is_explained() -> None:
-    nothing = Levels(streams={}, lanes={}, reachable=True, draining=False)
+    nothing = Levels(streams={}, lanes={}, logs=0, reachable=True, draining=False)
     body, _ = Metrics("1.2.3").exposition(nothing, "")
     names = set(re.findall(r"^# TYPE stream_guard_(\w+)", body.decode(), flags=re.MULTILINE))
     told = {name for name in names if not name.endswith("_created")}

@@ -214,9 +214,9 @@ async def test_text_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", stderr := Stderr())
     log.configure("console", "info")
     with log.in_batches():
-        log.LogReport()(happened("relay_opened", relay="r-1", stream=None, call="Other"))
+        log.LogReport()(happened("relay_ended", relay="e-1", upstream="e-1", stream=None, why="silence"))
 
-        assert re.fullmatch(r"\S+ \[info +\] relay_opened +relay=r-1 call=Other\n", stderr.getvalue())
+        assert re.fullmatch(r"\S+ \[info +\] relay_ended +relay=e-1 upstream=e-1 why=silence\n", stderr.getvalue())
 
 
 async def test_a_log_that_nobody_reads_any_more_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 import proxy
 from proxy.events.event import Event
-from proxy.ops.trace import Trace, fan_out
+from proxy.events.relays import UpstreamHeard
+from proxy.ops.trace import Trace, fan_out, leaving_out
 from proxy.reporting import Report
 from proxy.verify import verify_files
 from tests.support.happenings import happened
@@ -64,10 +65,10 @@ def _events(path: Path) -> list[str]:
 
 def test_an_event_is_one_line_that_is_there_at_once(path: Path, begin: Begin) -> None:
     with begin() as trace:
-        trace(happened("relay_wrote", relay="r-1", stream="turn-ü", events=["a", "b"]))
+        trace(happened("relay_wrote", relay="r-1", upstream="u-1", stream="turn-ü", events=["a", "b"]))
         last = path.read_bytes().splitlines(keepends=True)[-1]
     assert last == (
-        b'{"t":2.0,"event":"relay_wrote","relay":"r-1","stream":"turn-\\u00fc","events":["a","b"],"count":0}\n'
+        b'{"t":2.0,"event":"relay_wrote","relay":"r-1","upstream":"u-1","stream":"turn-\\u00fc","events":["a","b"],"count":0}\n'
     )
 
 
@@ -246,3 +247,13 @@ def test_other_limits_begin_a_new_part_with_the_next_event(path: Path, begin: Be
     assert (first["run"], first["part"] + 1) == (second["run"], second["part"])
     assert second["settings"] == {**LIMITS, "linger": 60.0}
     assert verify_files([path]).violations == ()
+
+
+def test_what_is_left_out_is_not_told() -> None:
+    told: list[str] = []
+    report = leaving_out(frozenset({UpstreamHeard}), lambda event: told.append(event.name))
+
+    report(happened("upstream_heard"))
+    report(happened("upstream_opened"))
+
+    assert told == ["upstream_opened"]

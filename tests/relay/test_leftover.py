@@ -43,8 +43,8 @@ class Put:
         self.scanner = Scanner()
 
     def relay(self) -> Leftover:
-        reader = Reader(Steers(self.notes), "x", self.steered, "r-1", self.notes)
-        return Leftover("x", self.ownership, live(), reader, relay="r-1", report=self.notes)
+        reader = Reader(Steers(self.notes), "x", self.steered, "u-1", self.notes)
+        return Leftover("x", self.ownership, live(), reader, upstream="u-1", report=self.notes)
 
     def steer(self, text: str) -> None:
         self.steered.remember("s", text)
@@ -53,7 +53,7 @@ class Put:
         """What goes on of the next bytes."""
         frames = self.scanner.feed(chunk)
         await self.leftover.look(frames, self.scanner)
-        return self.leftover.amend(chunk)
+        return b"".join(piece.data for piece in self.leftover.amend(chunk))
 
     async def all(self, *chunks: bytes) -> bytes:
         return b"".join([await self.goes_on(chunk) for chunk in chunks])
@@ -150,8 +150,8 @@ async def test_nothing_is_added_behind_the_last_event() -> None:
     stream = frame("cancel") + frame("done")
     frames = put.scanner.feed(stream)
 
-    assert await put.leftover.look(frames, put.scanner) == []
-    assert put.leftover.amend(stream[: frames[0].end]) == frame("cancel")
+    await put.leftover.look(frames, put.scanner)
+    assert [piece.data for piece in put.leftover.amend(stream[: frames[0].end])] == [frame("cancel")]
 
 
 @in_virtual_time
@@ -177,7 +177,9 @@ async def test_it_waits_for_the_answer_of_a_stop_and_is_not_given_back_if_that_i
     await put.ownership.observe(CancelAccepted(0.3, "x", "c-1"))
 
     assert await passing == DONE
-    assert put.notes.of("steer_lost") == [{"relay": "r-1", "stream": "x", "count": 1, "length": 4, "why": "cancelled"}]
+    assert put.notes.of("steer_lost") == [
+        {"upstream": "u-1", "stream": "x", "count": 1, "length": 4, "why": "cancelled"}
+    ]
 
 
 @in_virtual_time

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -22,8 +22,9 @@ from proxy.core.steers import Steered
 from proxy.hermes import events
 from proxy.ownership.limits import Live
 from proxy.relay.chatwatch import ChatWatch
+from proxy.relay.ends import Piece
 from proxy.relay.steers import Reader, Steers
-from proxy.relay.watch import ChannelWatch, Due, NoWatch
+from proxy.relay.watch import Due, NoWatch
 from proxy.sse import Scanner
 from tests.support.notes import Notes, live, ownership
 from tests.support.virtual_time import in_virtual_time
@@ -36,6 +37,10 @@ def frame(event: str, **data: Any) -> bytes:
     return f"event: {event}\ndata: {json.dumps(data)}\n\n".encode()
 
 
+def data_of(pieces: Iterable[Piece]) -> bytes:
+    return b"".join(piece.data for piece in pieces)
+
+
 class Watched:
     """A chat stream `x`, what is believed of it, and what is reported."""
 
@@ -44,12 +49,14 @@ class Watched:
         self.ownership = ownership(self.notes)
         self.live = Live(PATIENCE)
         self.steered = Steered()
+        self.passed: list[int] = []
         self.watch = self.open()
 
     def open(self) -> ChatWatch:
         """The watch of another relay of it."""
-        reader = Reader(Steers(self.notes), "x", self.steered, "r-1", self.notes)
-        return ChatWatch("x", self.ownership, self.live, reader, relay="r-1", report=self.notes)
+        reader = Reader(Steers(self.notes), "x", self.steered, "u-1", self.notes)
+        passed, report = self.passed.append, self.notes
+        return ChatWatch("x", self.ownership, self.live, reader, upstream="u-1", passed=passed, report=report)
 
     async def runs(self, session_id: str = "s") -> None:
         await self.ownership.turn_seen(session_id, TurnStarted(self.now, "x"))
@@ -115,15 +122,10 @@ async def test_words_that_pass_are_reported_once_a_second_and_break_the_silence(
         await asyncio.sleep(0.25)
         assert watched.watch.passes(frame("token", text="more"), watched.now)
 
-    told = [(said["events"], said["count"]) for said in watched.notes.of("relay_wrote")]
+    told = [(said["events"], said["count"]) for said in watched.notes.of("upstream_heard")]
     assert told == [(["token"], 1), ([], 4), ([], 4)]
     await watched.ownership.observe(StreamEnded(watched.now, "x", Ending.FINISHED))
     assert await watched.watch.due(0.0) == Due(watched.now + PATIENCE.linger, Ending.FINISHED)
-
-
-@in_virtual_time
-async def test_a_channel_is_always_looked_at() -> None:
-    assert not ChannelWatch(ownership(Notes()), "r-1", Notes()).passes(frame("token"), 0.0)
 
 
 @in_virtual_time
@@ -134,37 +136,7 @@ async def test_a_stream_of_no_turn_is_passed_on_whatever_it_says() -> None:
     assert await watch.see(frame("stream_end")) is None
     assert not watch.told
     assert await watch.due(0.0) is None
-    assert await watch.ending(None) == b""
-
-
-# -- a session's channel --------------------------------------------------------------------------
-
-
-@in_virtual_time
-async def test_an_announced_turn_is_learned_however_its_bytes_arrive() -> None:
-    notes = Notes()
-    believed = ownership(notes)
-    watch = ChannelWatch(believed, "r-1", notes)
-    said = b": keepalive\n\n" + frame("server_turn_started", session_id="s", stream_id="x")
-
-    for byte in said:
-        assert await watch.see(bytes([byte])) is None
-
-    owner = (await believed.session("s")).owner
-    assert owner is not None
-    assert owner.stream_id == "x"
-
-
-@pytest.mark.parametrize(
-    "said", [frame("initial", session_id="s", stream_id="x"), frame("server_turn_started"), b"data: {\n\n"]
-)
-@in_virtual_time
-async def test_anything_else_on_a_channel_teaches_nothing(said: bytes) -> None:
-    notes = Notes()
-    believed = ownership(notes)
-
-    assert await ChannelWatch(believed, "r-1", notes).see(said) is None
-    assert notes.said == []
+    assert await watch.ending(None) == ()
 
 
 # -- a chat stream --------------------------------------------------------------------------------
@@ -188,7 +160,8 @@ async def test_a_terminal_event_ends_the_stream_right_behind_it(event: str, endi
 
     assert await watched.watch.see(said + frame("token", text="leaked")) == len(said)
     assert await watched.ending() is ending
-    assert watched.notes.of("relay_wrote") == [{"relay": "r-1", "stream": "x", "events": ["token", event], "count": 2}]
+    (heard,) = watched.notes.of("upstream_heard")
+    assert heard == {"upstream": "u-1", "stream": "x", "events": ["token", event], "count": 2}
 
 
 @in_virtual_time
@@ -264,7 +237,7 @@ async def test_a_comment_says_nothing() -> None:
     await watched.runs()
 
     assert await watched.watch.see(b": heartbeat\n\n") is None
-    assert watched.notes.of("relay_wrote") == []
+    assert watched.notes.of("upstream_heard") == []
 
 
 @in_virtual_time
@@ -378,7 +351,7 @@ async def test_a_mistake_about_a_limit_leaves_the_relay_open(monkeypatch: pytest
     monkeypatch.setattr(watched.ownership, "stream", None)
 
     assert await watched.watch.due(0.0) is None
-    assert await watched.watch.ending(None) == b""
+    assert await watched.watch.ending(None) == ()
     assert [said["step"] for said in watched.notes.of("internal_error")] == ["judging a relay", "ending a relay"]
 
 
@@ -392,13 +365,13 @@ async def test_an_overdue_ending_is_written_in_the_backends_shape(ending: Ending
     watched = Watched()
     await watched.watch.see(frame("metering", session_id="s"))
 
-    written = await watched.watch.ending(Due(0.0, ending))
+    written = data_of(await watched.watch.ending(Due(0.0, ending)))
 
     name, data = written.decode().removesuffix("\n\n").split("\n")
     assert name == f"event: {event}"
     fields = json.loads(data.removeprefix("data: "))
     assert (fields["session_id"], fields["synthesized_by"]) == ("s", "stream-guard")
-    assert watched.notes.of("relay_wrote")[-1] == {"relay": "r-1", "stream": "x", "events": [event], "count": 1}
+    assert watched.notes.of("upstream_heard")[-1] == {"upstream": "u-1", "stream": "x", "events": [event], "count": 1}
 
 
 @pytest.mark.parametrize(
@@ -420,7 +393,7 @@ async def test_a_half_written_frame_is_nothing_to_the_page_and_the_ending_follow
     watched = Watched()
     await watched.watch.see(half)
 
-    written = await watched.watch.ending(Due(0.0, Ending.CANCELLED))
+    written = data_of(await watched.watch.ending(Due(0.0, Ending.CANCELLED)))
 
     names = [one.event for one in Scanner().feed(half + written)]
     assert [name for name in names if name not in {None, events.UNHEARD}] == ["cancel"]
@@ -440,7 +413,7 @@ async def test_an_end_of_file_is_a_cancel_only_while_one_settles(state: StreamSt
     if state is StreamState.ENDED:
         await watched.ownership.observe(StreamEnded(watched.now, "x", Ending.FINISHED))
 
-    written = await watched.watch.ending(None)
+    written = data_of(await watched.watch.ending(None))
 
     assert written.startswith(b"event: cancel\n") == (state is StreamState.SETTLING)
     assert bool(written) == (state is StreamState.SETTLING)

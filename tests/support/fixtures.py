@@ -8,7 +8,15 @@ import aiohttp
 import pytest
 
 from proxy.app import running
-from proxy.config import ClientSettings, ListenSettings, OwnershipSettings, RelaySettings, Settings, UpstreamSettings
+from proxy.config import (
+    ClientSettings,
+    LaneSettings,
+    ListenSettings,
+    OwnershipSettings,
+    RelaySettings,
+    Settings,
+    UpstreamSettings,
+)
 from proxy.demo import RELEASES, Backend, Faults
 from tests.support.lab import FAST, OWNERSHIP, Lab, MakeLab
 
@@ -30,6 +38,7 @@ async def make_lab() -> AsyncIterator[MakeLab]:
             relay: RelaySettings | None = None,
             client: ClientSettings | None = None,
             faults: Faults | None = None,
+            relays: int = 80,
             **options: Any,
         ) -> Lab:
             options.setdefault("pace", FAST)
@@ -38,9 +47,9 @@ async def make_lab() -> AsyncIterator[MakeLab]:
                 backend.faults = faults
             settings = Settings(
                 listen=ListenSettings(port=0),
-                upstream=UpstreamSettings(url=backend.url),
+                upstream=UpstreamSettings(url=backend.url, lanes=LaneSettings(relays=relays)),
                 ownership=ownership,
-                relay=relay or RelaySettings(),
+                relay=relay or RelaySettings(reattach=0),
                 client=client or ClientSettings(),
             )
             session = await stack.enter_async_context(

@@ -14,6 +14,7 @@ from proxy.demo import Backend, Pace
 from proxy.events.event import Event
 from proxy.guard.drain import Drain
 from proxy.ops.trace import UNTRACED
+from proxy.relay.logs import Logs
 from proxy.verify import verify
 from tests.support.notes import Notes
 
@@ -124,19 +125,19 @@ class Browser:
     async def cancel(self, stream_id: str, **options: Any) -> Reply:
         return await self.call("GET", f"/api/chat/cancel?stream_id={stream_id}", **options)
 
-    def open(self, stream_id: str, query: str = "") -> Tab:
-        return self.watch(f"/api/chat/stream?stream_id={stream_id}{query}")
+    def open(self, stream_id: str, query: str = "", **options: Any) -> Tab:
+        return self.watch(f"/api/chat/stream?stream_id={stream_id}{query}", **options)
 
-    def watch(self, path: str) -> Tab:
+    def watch(self, path: str, **options: Any) -> Tab:
         tab = Tab()
-        tab.task = asyncio.create_task(self._read(tab, path))
+        tab.task = asyncio.create_task(self._read(tab, path, options))
         self.tabs.append(tab)
         return tab
 
-    async def _read(self, tab: Tab, path: str) -> None:
+    async def _read(self, tab: Tab, path: str, options: dict[str, Any]) -> None:
         timeout = aiohttp.ClientTimeout(total=None)
         try:
-            async with self.session.get(self.base + path, timeout=timeout) as response:
+            async with self.session.get(self.base + path, timeout=timeout, **options) as response:
                 tab.status = response.status
                 tab.changed.set()
                 async for chunk in response.content.iter_any():
@@ -171,6 +172,11 @@ class Lab:
         self.trace: list[str] = []
         self.notices = Notes()
         self.changed = asyncio.Event()
+
+    @property
+    def logs(self) -> Logs:
+        assert self.proxy is not None
+        return self.proxy.guard.logs
 
     @property
     def drain(self) -> Drain:

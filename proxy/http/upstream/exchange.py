@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from proxy.http.heads import AnswerHead
     from proxy.http.message import Body, RequestHead
     from proxy.http.upstream.arriving import Interim
+    from proxy.http.upstream.slots import Holder
     from proxy.http.upstream.stream import ResponseStream
     from proxy.http.upstream.upstream import Upstream
 
@@ -49,7 +50,7 @@ class Exchange:
         self._asked = asked
         self._shares = shares
         self._is_ahead = False
-        self._who = asker()
+        self._who: Holder | None = asker()
 
     async def __aenter__(self) -> ResponseStream:
         """See `open`."""
@@ -76,6 +77,11 @@ class Exchange:
             self._give_back()
             raise
         return self._stream
+
+    def hand_over(self, holder: Holder) -> None:
+        """Its slot is held for another than who asked, from now on."""
+        self._upstream.lanes.hand_over(self._lane, self._who, holder)
+        self._who = holder
 
     def _goes_ahead(self) -> bool:
         """Whether the head goes out before the body, as the browser waits to be told to send it.

@@ -19,7 +19,7 @@ from proxy.http.upstream.slots import Slots
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from proxy.http.account import Account
+    from proxy.http.upstream.slots import Holder
 
 RETRY_AFTER: Final = (2, 6)
 """Smallest and largest ``Retry-After``, in seconds; each answer draws one, so that clients do not return together."""
@@ -82,11 +82,11 @@ class Lanes:
         for lane, slots in self._slots.items():
             slots.resize(bounds[lane])
 
-    def take_at_once(self, lane: Lane, who: Account | None = None) -> bool:
+    def take_at_once(self, lane: Lane, who: Holder | None = None) -> bool:
         """Take one slot of ``lane``, if one is free that nobody waits for; ``who`` as in `take`."""
         return self._slots[lane].take_at_once(who)
 
-    async def take(self, lane: Lane, who: Account | None = None) -> None:
+    async def take(self, lane: Lane, who: Holder | None = None) -> None:
         """Take one slot of ``lane`` for a request; the caller has to give it back.
 
         Slots are shared out by the client of ``who``, which is told to give way if others need its slot.
@@ -105,7 +105,11 @@ class Lanes:
         except TimeoutError:
             raise self._busy(lane) from None
 
-    def give_back(self, lane: Lane, who: Account | None = None) -> None:
+    def hand_over(self, lane: Lane, before: Holder | None, after: Holder) -> None:
+        """The slot of one is held for another from now on."""
+        self._slots[lane].hand_over(before, after)
+
+    def give_back(self, lane: Lane, who: Holder | None = None) -> None:
         """Give back one slot of ``lane``, which was taken for ``who``."""
         self._slots[lane].give_back(who)
 

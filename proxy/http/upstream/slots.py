@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.http.errors import CrowdedOutError
 
 if TYPE_CHECKING:
-    from proxy.http.account import Account
+    from proxy.http.errors import ProxyError
 
 GRACE: Final = 1.0
 """Seconds for which a browser may be late while others wait for what it holds."""
@@ -22,10 +22,25 @@ RETRY_AFTER: Final = 5
 """Whole seconds."""
 
 
+class Holder(Protocol):
+    """Who holds a slot: a request, or an event stream that several browsers follow."""
+
+    @property
+    def client(self) -> str:
+        """The client that it counts for."""
+
+    @property
+    def lateness(self) -> float:
+        """Seconds for which whoever it is held for has neither sent nor taken what is due; 0 if nothing is."""
+
+    def give_way(self, error: ProxyError, /) -> None:
+        """Others need the slot: whatever it is held for ends with `error`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     served: asyncio.Future[None]
-    who: Account | None
+    who: Holder | None
     client: str
 
 
@@ -44,9 +59,9 @@ class Slots:
 
     def __init__(self, bound: int) -> None:
         self.bound = bound
-        self._holders: list[Account | None] = []
+        self._holders: list[Holder | None] = []
         self._waiting: deque[_Waiting] = deque()
-        self._leaving: set[Account] = set()
+        self._leaving: set[Holder] = set()
         self._watch: asyncio.TimerHandle | None = None
 
     @property
@@ -64,14 +79,14 @@ class Slots:
         self.bound = bound
         self._serve()
 
-    def take_at_once(self, who: Account | None) -> bool:
+    def take_at_once(self, who: Holder | None) -> bool:
         """A slot, if there is one that nobody waits for."""
         if len(self._holders) >= self.bound or self._waiting:
             return False
         self._holders.append(who)
         return True
 
-    async def take(self, who: Account | None) -> None:
+    async def take(self, who: Holder | None) -> None:
         """A slot, once there is one; the caller bounds the wait."""
         served = asyncio.get_running_loop().create_future()
         mine = _Waiting(served, who, who.client if who else "")
@@ -87,18 +102,23 @@ class Slots:
         finally:
             self._waiting.remove(mine)
 
-    def give_back(self, who: Account | None) -> None:
+    def give_back(self, who: Holder | None) -> None:
         """One slot less for ``who``."""
         self._holders.remove(who)
         if who is not None and who not in self._holders:
             self._leaving.discard(who)
         self._serve()
 
+    def hand_over(self, before: Holder | None, after: Holder) -> None:
+        """The slot of one is held for another from now on."""
+        self._holders.remove(before)
+        self._holders.append(after)
+
     def relieve(self, count: int) -> bool:
         """Have so many of those who hold slots for late browsers give way; whether any does by now."""
-        late = {who for who in self._holders if who is not None and who.pace.lateness >= GRACE} - self._leaving
+        late = {who for who in self._holders if who is not None and who.lateness >= GRACE} - self._leaving
         shares = self._shares()
-        by_share = sorted(late, key=lambda who: (shares[who.client], who.pace.lateness), reverse=True)
+        by_share = sorted(late, key=lambda who: (shares[who.client], who.lateness), reverse=True)
         for who in by_share[: max(0, count - len(self._leaving))]:
             self._leaving.add(who)
             who.give_way(CrowdedOutError("Others waited while this did not get on.", retry_after=RETRY_AFTER))

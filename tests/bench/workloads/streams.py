@@ -15,7 +15,7 @@ _SETTLE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Browsers that watch one turn each.
+    """Browsers that watch turns.
 
     Attributes:
         name: What it is chosen by.
@@ -26,6 +26,7 @@ class Streams:
         burst: Tokens at once.
         weigh: Whether to see what an open stream holds, which takes a contender that has not carried any yet.
         known: Whether a proxy can know whose turns they are; see `Crowd`.
+        browsers: How many watch each turn.
     """
 
     name: str
@@ -36,15 +37,16 @@ class Streams:
     burst: int = 1
     weigh: bool = False
     known: bool = True
+    browsers: int = 1
 
     async def run(self, target: Target, backend: Backend, keep: Keep) -> None:
         before = target.processes.private() if target.processes else 0
-        crowd = Crowd(target.port, backend, known=self.known)
+        crowd = Crowd(target.port, backend, known=self.known, browsers=self.browsers)
         await crowd.arrive(self.streams)
         await asyncio.sleep(_SETTLE)
         opened = percentiles("first byte", (turn.watcher.first_byte for turn in crowd.turns))
         if self.weigh and target.processes is not None:
-            opened["KiB/stream"] = (target.processes.private() - before) / self.streams / KIB
+            opened["KiB/stream"] = (target.processes.private() - before) / len(crowd.turns) / KIB
         keep(Cell(self.opened, opened))
         faults = await _say_the_first_words(crowd)
         for rate in self.rates:
@@ -56,7 +58,7 @@ class Streams:
         del crowd.delays[:]
         pieces = crowd.pieces
         meter = Meter(target)
-        written = await stream(crowd.feeds, rate, self.seconds, burst=self.burst)
+        written = self.browsers * await stream(crowd.feeds, rate, self.seconds, burst=self.burst)
         whole = await crowd.read(written)
         values = meter.per("event", len(crowd.delays)) | percentiles("event", crowd.delays)
         values |= {"events at once": written / (crowd.pieces - pieces), "streams": self.streams, "rate": rate}
@@ -79,7 +81,8 @@ class Streams:
 
     @property
     def _what(self) -> str:
-        return f"{'' if self.known else 'unknown '}stream{'' if self.streams == 1 else 's'}"
+        each = "" if self.browsers == 1 else f" of {self.browsers} browsers"
+        return f"{'' if self.known else 'unknown '}stream{'' if self.streams == 1 else 's'}{each}"
 
 
 async def _say_the_first_words(crowd: Crowd) -> list[str]:
@@ -91,4 +94,4 @@ async def _say_the_first_words(crowd: Crowd) -> list[str]:
     del crowd.delays[:]
     for feed in crowd.feeds:
         feed.tokens(1)
-    return [] if await crowd.read(len(crowd.feeds)) else ["not every stream's first token came"]
+    return [] if await crowd.read(len(crowd.turns)) else ["not every stream's first token came"]

@@ -111,6 +111,33 @@ async def test_those_of_the_client_with_most_slots_give_way_first() -> None:
     await finish(patient, *greedy, waiting)
 
 
+class Stream:
+    """An event stream that nobody follows at the moment."""
+
+    client = "10.0.0.9"
+    lateness = float("inf")
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+
+    def give_way(self, _error: ProxyError) -> None:
+        self._slots.give_back(self)
+
+
+@in_virtual_time
+async def test_what_a_slot_was_handed_over_to_gives_way_for_it() -> None:
+    slots = Slots(1)
+    (asker,) = await come(slots, "10.0.0.1")
+    slots.hand_over(asker.account, Stream(slots))
+    assert slots.in_use == 1
+    (waiting,) = await come(slots, "10.0.0.2")
+    assert waiting.is_served
+    assert asker.told == []
+    await finish(waiting)
+    assert slots.in_use == 0
+    asker.serving.cancel()
+
+
 @in_virtual_time
 async def test_work_that_belongs_to_nobody_gives_no_way() -> None:
     slots = Slots(1)

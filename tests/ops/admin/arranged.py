@@ -68,5 +68,6 @@ def over(guard: Guard) -> None:
     guard.report(happened("cancel_settled", missing=["slot_free"]))
     guard.report(happened("cancel_repeated", cancelled=None))
     guard.report(happened("start_answered", held=True, waited=0.1))
+    guard.report(happened("upstream_opened"))
     guard.report(happened("upstream_closed", why=None))
     guard.report(happened("relay_wrote", count=3))

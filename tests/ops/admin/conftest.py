@@ -88,6 +88,8 @@ class Guard:
             busy=self._busy,
             is_named=lambda session_id: not session_id.startswith("stream:"),
             relays=lambda stream_id: self.relays.get(stream_id, 0),
+            log=lambda stream_id: 100 * self.relays.get(stream_id, 0),
+            logs=lambda: 100 * sum(self.relays.values()),
             is_running=self._is_running,
             lanes=lambda: {"control": LaneUse(1, 16), "relays": LaneUse(3, 80)},
             away_since=self._away_since,

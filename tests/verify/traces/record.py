@@ -20,8 +20,10 @@ from proxy.demo import RELEASES, Backend, Pace
 from proxy.ops.trace import Trace
 
 QUICK = {"settle_timeout": 0.6, "stop_timeout": 1.6, "answer_timeout": 0.3, "orphan_grace": 0.3, "linger": 0.3}
+REATTACH = 0.3
 PACE = Pace(token=0.02, first_token=0.02, unwind=0.05)
 LONG = "hello n=800 d=0.02 tag=A"
+SILENT = f"{LONG} first=9"
 SHORT = "hello n=2 d=0.01 tag=B"
 IDS = {"turn": r"\b[0-9a-f]{32}\b", "c": r"\bc-[0-9a-f]{12}\b", "session": r"\b[0-9a-f]{12}\b"}
 
@@ -49,21 +51,25 @@ class Browser:
     async def stop(self, stream_id: str, cookie: str = "") -> Any:
         return await self.call("GET", f"/api/chat/cancel?stream_id={stream_id}", cookie=cookie)
 
-    async def watch(self, stream_id: str) -> asyncio.Task[str]:
+    async def watch(self, stream_id: str, after: int | None = None) -> asyncio.Task[str]:
         """Subscribes, and reads what comes to the end, unless the task is cancelled."""
         first = asyncio.Event()
-        task = asyncio.create_task(self._read(f"/api/chat/stream?stream_id={stream_id}", first))
+        cursor = "" if after is None else f"&replay=1&after_seq={after}"
+        task = asyncio.create_task(self._read(f"/api/chat/stream?stream_id={stream_id}{cursor}", first))
         self._open.add(task)
         await first.wait()
         return task
 
     async def _read(self, path: str, first: asyncio.Event) -> str:
-        async with self._http.get(self._url + path) as answer:
-            got = b""
-            async for chunk in answer.content.iter_any():
-                got += chunk
-                first.set()
-            return got.decode()
+        got = b""
+        try:
+            async with self._http.get(self._url + path) as answer:
+                async for chunk in answer.content.iter_any():
+                    got += chunk
+                    first.set()
+        finally:
+            first.set()
+        return got.decode()
 
     async def close(self) -> None:
         for task in self._open:
@@ -74,7 +80,8 @@ class Browser:
 @asynccontextmanager
 async def proxied(backend: Backend, path: Path) -> AsyncIterator[Browser]:
     """A browser, and the proxy that traces to `path`, in front of `backend`."""
-    settings = Settings.model_validate({"listen": {"port": 0}, "upstream": {"url": backend.url}, "ownership": QUICK})
+    near = {"listen": {"port": 0}, "upstream": {"url": backend.url}, "relay": {"reattach": REATTACH}}
+    settings = Settings.model_validate({**near, "ownership": QUICK})
     clock = asyncio.get_running_loop().time
     limits = settings.ownership.model_dump()
     with Trace(path, max_size=1 << 20, keep=1, clock=clock, settings=limits) as trace:
@@ -92,6 +99,8 @@ async def play(browser: Browser, backend: Backend) -> None:
     await _stop_then_send(browser)
     await _stop_three_times(browser, backend)
     await _leave(browser)
+    await _come_back(browser)
+    await _join_late(browser)
     await _hang(browser, backend)
     await _press_on(browser, backend)
     await _aside(browser)
@@ -118,7 +127,10 @@ async def _stop_then_send(browser: Browser) -> None:
 
 
 async def _stop_three_times(browser: Browser, backend: Backend) -> None:
-    """Two Stops at once, a stranger's beside them, and one more of each while the worker unwinds."""
+    """Two Stops at once, a stranger's beside them, and one more of each while the worker unwinds.
+
+    Whoever of the last two was not the first waits until it is gone (F23).
+    """
     session_id = await browser.session()
     stream_id = await browser.start(session_id, LONG)
     await browser.watch(stream_id)
@@ -126,22 +138,46 @@ async def _stop_three_times(browser: Browser, backend: Backend) -> None:
     first = asyncio.create_task(browser.stop(stream_id))
     await asyncio.sleep(0)
     await asyncio.gather(first, browser.stop(stream_id), browser.stop(stream_id, cookie="who=else"))
-    await browser.stop(stream_id)
-    await browser.stop(stream_id, cookie="who=else")
+    further = [asyncio.create_task(browser.stop(stream_id, cookie=cookie)) for cookie in ("", "who=else")]
+    await asyncio.wait(further, return_when=asyncio.FIRST_COMPLETED)
     backend.faults = replace(backend.faults, hang=False)
+    await asyncio.gather(*further)
     await (await browser.watch(await browser.start(session_id, SHORT)))
 
 
 async def _leave(browser: Browser) -> None:
-    """A browser leaves in mid-turn; another stays."""
+    """A browser leaves in mid-turn; another stays, by the same upstream."""
     session_id = await browser.session()
     stream_id = await browser.start(session_id, "hello n=20 d=0.02 tag=C")
     leaving = await browser.watch(stream_id)
     staying = await browser.watch(stream_id)
-    leaving.cancel()
-    with suppress(asyncio.CancelledError):
-        await leaving
+    await _close(leaving)
     await staying
+
+
+async def _come_back(browser: Browser) -> None:
+    """The only browser of a turn leaves, comes back, and leaves for good: its upstream is closed."""
+    session_id = await browser.session()
+    stream_id = await browser.start(session_id, LONG)
+    await _close(await browser.watch(stream_id))
+    await asyncio.sleep(REATTACH / 3)
+    await _close(await browser.watch(stream_id))
+    await asyncio.sleep(REATTACH + 0.1)
+    await browser.stop(stream_id)
+    await (await browser.watch(await browser.start(session_id, SHORT)))
+
+
+async def _close(watching: asyncio.Task[str]) -> None:
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
+
+
+async def _join_late(browser: Browser) -> None:
+    """A browser comes back for the end of a turn once that is over."""
+    stream_id = await browser.start(await browser.session(), SHORT)
+    await (await browser.watch(stream_id))
+    await (await browser.watch(stream_id, after=1))
 
 
 async def _hang(browser: Browser, backend: Backend) -> None:
@@ -165,7 +201,7 @@ async def _hang(browser: Browser, backend: Backend) -> None:
 async def _press_on(browser: Browser, backend: Backend) -> None:
     """A worker that unwinds late: its cancel is repeated, and one more caller has it cancelled as well."""
     session_id = await browser.session()
-    stream_id = await browser.start(session_id, LONG)
+    stream_id = await browser.start(session_id, SILENT)
     await browser.watch(stream_id)
     backend.faults = replace(backend.faults, hang=True)
     await browser.stop(stream_id)

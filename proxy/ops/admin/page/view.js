@@ -80,7 +80,7 @@ function orphans(closed) {
 
 const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0);
 
-function totals({ cancels, settled, unsettled, starts, holds_expired: expired, relays }) {
+function totals({ cancels, settled, unsettled, starts, holds_expired: expired, relays, upstreams }) {
   const { stale = 0, coalesced = 0, replayed = 0 } = cancels;
   const facts = [
     ["Stops answered", sum(cancels)],
@@ -91,6 +91,7 @@ function totals({ cancels, settled, unsettled, starts, holds_expired: expired, r
     ["Next turns held until then", starts.held ?? 0],
     ["… for as long as they may be", expired],
     ["Streams open to browsers now", relays],
+    ["Streams open from Hermes now", upstreams],
   ];
   return element("dl", { class: "facts" }, ...facts.flatMap(([name, number]) => [element("dt", {}, name), element("dd", {}, String(number))]));
 }
