@@ -79,7 +79,9 @@ async def test_it_serves_on_every_socket(listening: socket.socket, tmp_path: Pat
     listening.close()
 
 
+@pytest.mark.realtime
 async def test_a_successor_gets_every_new_connection(listening: socket.socket) -> None:
+    """By being quicker: whoever nobody has taken for a while is still served by the old one."""
     async with inherited(b"old", listening) as old:
         assert await ask_anew(listening) == b"old"
         async with inherited(b"new", listening):
