@@ -1,7 +1,6 @@
 """Where a browser that comes back goes on in a turn's stream, read as Hermes reads it."""
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from proxy.hermes.contract import split
@@ -57,15 +56,40 @@ def place(data: bytes, stream_id: str, after: int) -> int | None:
         stream_id: Of the turn.
         after: The event's number, or 0 for the beginning of the turn.
     """
-    frames = list(_numbered(data, stream_id))
-    if not frames or not frames[0].number - 1 <= after <= frames[-1].number:
+    spelled = _spelled(stream_id)
+    last = _last_up_to(data, spelled, after)
+    if last is None:
+        first = _next(data, spelled, 0)
+        return 0 if first is not None and first.number == after + 1 else None
+    if last.number < after and _next(data, spelled, last.end) is None:
         return None
-    behind, last = 0, None
-    for frame in frames:
-        if frame.number <= after and not frame.is_extra(last):
+    before = _last_up_to(data, spelled, last.number - 1)
+    return _behind(data, spelled, before, last)
+
+
+def _behind(data: bytes, spelled: re.Pattern[bytes], before: "_Numbered | None", last: "_Numbered") -> int:
+    """Offset behind the last frame up to `last` that the browser has, of those with its number."""
+    behind, at, number = 0, 0, None
+    if before is not None:
+        behind, at, number = before.end, before.end, before.number
+    while at < last.end and (frame := _next(data, spelled, at)) is not None:
+        if not frame.is_extra(number):
             behind = frame.end
-        last = frame.number
+        at, number = frame.end, frame.number
     return behind
+
+
+def _last_up_to(data: bytes, spelled: re.Pattern[bytes], number: int) -> "_Numbered | None":
+    """The last frame that has that number or a smaller one, found by halving: numbers grow from frame to frame."""
+    low, high, last = 0, len(data), None
+    while low < high:
+        middle = (low + high) // 2
+        frame = _next(data, spelled, middle)
+        if frame is None or frame.number > number:
+            high = middle
+        else:
+            low, last = frame.end, frame
+    return last
 
 
 _UNNUMBERED = frozenset({b"cancel", b"bg_task_complete", b"process_complete"})
@@ -85,9 +109,14 @@ class _Numbered(NamedTuple):
         return self.event in _UNNUMBERED or (ends_the_stream and self.number == last)
 
 
-def _numbered(data: bytes, stream_id: str) -> Iterator[_Numbered]:
-    spelled = rb"^id: %b:(\d{1,%d})\nevent: ([^\n]*)\n" % (re.escape(stream_id.encode()), _LONGEST)
-    for found in re.finditer(spelled, data, re.MULTILINE):
-        end = data.find(_BLANK_LINE, found.end() - 1)
-        if end >= 0:
-            yield _Numbered(int(found[1]), found[2], end + len(_BLANK_LINE))
+def _spelled(stream_id: str) -> re.Pattern[bytes]:
+    return re.compile(
+        rb"^id: %b:(\d{1,%d})\nevent: ([^\n]*)\n" % (re.escape(stream_id.encode()), _LONGEST), re.MULTILINE
+    )
+
+
+def _next(data: bytes, spelled: re.Pattern[bytes], at: int) -> _Numbered | None:
+    """The first whole frame with a number that begins at an offset or behind it."""
+    found = spelled.search(data, at)
+    end = data.find(_BLANK_LINE, found.end() - 1) if found else -1
+    return _Numbered(int(found[1]), found[2], end + len(_BLANK_LINE)) if found and end >= 0 else None

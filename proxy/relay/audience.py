@@ -29,8 +29,10 @@ class Audience:
 
     @property
     def lateness(self) -> float:
-        """Seconds for which all of them have been late; without end if there is nobody."""
-        return min((account.lateness for account in self._accounts.values()), default=inf)
+        """Seconds for which all of them have been late; without end if all have left, 0 while the first is to come."""
+        if self.is_empty:
+            return 0.0 if self._last_left_at is None else inf
+        return min(account.lateness for account in self._accounts.values())
 
     def give_way(self, error: ProxyError) -> None:
         """Ends the answer to each of them with `error`."""

@@ -83,6 +83,7 @@ class Broadcast:
         "_exchange",
         "_is_closed",
         "_is_crowded_out",
+        "_is_left",
         "_kept",
         "_leaving",
         "_owner",
@@ -130,7 +131,7 @@ class Broadcast:
         self._kept = kept
         self._audience = Audience()
         self._leaving: asyncio.TimerHandle | None = None
-        self._is_closed = self._is_crowded_out = False
+        self._is_closed = self._is_crowded_out = self._is_left = False
         exchange.hand_over(self)
 
     async def run(self) -> None:
@@ -156,6 +157,11 @@ class Broadcast:
     def is_whole(self) -> bool:
         """Whether the turn is over, and the log goes on to its end."""
         return self.log.over in _WHOLE
+
+    @property
+    def is_joinable(self) -> bool:
+        """Whether a browser that follows it from now on is sent all that comes."""
+        return self.is_whole or (self.is_live and not self._is_left)
 
     def now(self, viewer: str) -> int | None:
         """Offset from where a browser joins that asks for what comes from now on (F12).
@@ -203,7 +209,7 @@ class Broadcast:
         """See `Holder`."""
         self._is_crowded_out = True
         if self._audience.is_empty:
-            self.pump.leave()
+            self._close_upstream()
         self._audience.give_way(error)
 
     def joined(self, cursor: Cursor, viewer: str, account: Account) -> None:
@@ -235,10 +241,14 @@ class Broadcast:
         is_needless = self._is_crowded_out or self.log.told_at is not None
         reattach = 0.0 if is_needless else self._owner.reattach
         if not reattach:
-            self.pump.leave()
+            self._close_upstream()
             return
         self._kept(reattach)
-        self._leaving = asyncio.get_running_loop().call_later(reattach, self.pump.leave)
+        self._leaving = asyncio.get_running_loop().call_later(reattach, self._close_upstream)
+
+    def _close_upstream(self) -> None:
+        self._is_left = True
+        self.pump.leave()
 
     def _stop_leaving(self) -> None:
         if self._leaving is not None:

@@ -2,36 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from proxy.http.writer import PeerStalledError
-from proxy.relay.ends import Over, Piece
+from proxy.relay.ends import Browser, Over, Piece
 from proxy.relay.log import Log
 
 Wrote = Callable[[tuple[str, ...], int], None]
 """Told the names of the events that were looked at, and the count of all since it was told last."""
-
-
-class Browser(Protocol):
-    """Who reads, as `proxy.http.downstream.response.Response`."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether more has been sent than the browser takes for now (backpressure)."""
-
-    def send(self, chunk: bytes, /) -> bool:
-        """Sends a piece, without waiting; whether more is taken at once.
-
-        Raises:
-            ConnectionError: the browser is gone.
-        """
-
-    async def drain(self) -> None:
-        """Waits until it is not full any more.
-
-        Raises:
-            ConnectionError: the browser is gone, or took nothing for too long.
-        """
 
 
 class Cursor:

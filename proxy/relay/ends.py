@@ -40,21 +40,14 @@ class Upstream(Protocol):
 
 
 class Browser(Protocol):
-    """Whoever reads it: one browser, or all that follow a turn."""
+    """A browser, as `proxy.http.downstream.response.Response`."""
 
     @property
     def is_full(self) -> bool:
         """Whether more has been sent than the browser takes for now (backpressure)."""
 
     def send(self, chunk: bytes, /) -> bool:
-        """Sends what nobody looked at, without waiting; whether more is taken at once.
-
-        Raises:
-            ConnectionError: the browser is gone.
-        """
-
-    def give(self, piece: Piece, /) -> None:
-        """Sends what was looked at, without waiting.
+        """Sends a piece, without waiting; whether more is taken at once.
 
         Raises:
             ConnectionError: the browser is gone.
@@ -65,6 +58,17 @@ class Browser(Protocol):
 
         Raises:
             ConnectionError: the browser is gone, or took nothing for too long.
+        """
+
+
+class Downstream(Browser, Protocol):
+    """Whoever reads an upstream: one browser, or the log that all browsers of a turn follow."""
+
+    def give(self, piece: Piece, /) -> None:
+        """Sends what was looked at, without waiting; `send` is for what nobody looked at.
+
+        Raises:
+            ConnectionError: the browser is gone.
         """
 
 
@@ -105,5 +109,5 @@ class Direct:
         return self._response.is_full
 
     def give(self, piece: Piece) -> None:
-        """See `Browser`."""
+        """See `Downstream`."""
         self._response.send(piece.data)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from proxy.core.records import Ending
 from proxy.http.settling import settle
 from proxy.relay.alarms import NEAR, FarAlarms
-from proxy.relay.ends import Browser, Over, Piece, Upstream
+from proxy.relay.ends import Downstream, Over, Piece, Upstream
 from proxy.relay.watch import Due, Watch
 
 
@@ -57,7 +57,7 @@ class Pump:
     def __init__(  # noqa: PLR0913 - its two ends, its judgement, and the means to carry it out
         self,
         upstream: Upstream,
-        browser: Browser,
+        browser: Downstream,
         watch: Watch,
         *,
         clock: Callable[[], float],

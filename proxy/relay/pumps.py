@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from proxy.core.records import Ending
 from proxy.ownership.limits import Live
 from proxy.relay.alarms import FarAlarms
-from proxy.relay.ends import Browser, Over, Upstream
+from proxy.relay.ends import Downstream, Over, Upstream
 from proxy.relay.pump import Pump
 from proxy.relay.watch import Watch
 
@@ -28,7 +28,7 @@ class Pumps:
         self._alarms = FarAlarms()
         self._working: set[Pump] = set()
 
-    def make(self, upstream: Upstream, browser: Browser, watch: Watch, closed: Closed) -> Pump:
+    def make(self, upstream: Upstream, browser: Downstream, watch: Watch, closed: Closed) -> Pump:
         """One from `upstream` to `browser`."""
         limits = self._live.now
         return Pump(

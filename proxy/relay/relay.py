@@ -81,11 +81,11 @@ class RelayGuard:
             if not stream.is_event_stream or request.method == "HEAD":
                 return await self._pass_back(request, stream, call, asked)
             if isinstance(call, Shared) and not values(stream.headers, b"content-encoding"):
-                place = place or self._shared.place_since(request, call, asked)
-                if joined := self._shared.join(request, place, stream):
-                    return joined
-                kept = True
-                return self._shared.begin(request, exchange, stream, call)
+                kept, place = True, place or self._shared.place_since(request, call, asked)
+                if place is None or not place.is_there:
+                    return self._shared.begin(request, exchange, stream, call)
+                await exchange.close()  # before it joins, so that nothing can happen between joining and following
+                return self._shared.join(request, place, stream) or await self._ask(request, call, lane, None)
             kept = True
             return self._begin(request, exchange, stream, call)
         finally:

@@ -92,18 +92,16 @@ class SharedRelays:
             return None
         with suppress(ProxyError):
             answer = await self._backend.ask_status(stream_id, request.head().headers)
-            if answer.status == _OK and self._is_there(place):
+            if answer.status == _OK and place.is_there:
                 return self._relay(request, place, KnownHead(_OK, b"OK", place.broadcast.headers))
         return None
 
-    def _is_there(self, place: Place) -> bool:
-        """Whether it can be joined yet."""
-        broadcast = place.broadcast
-        return self._logs.get(broadcast.key) is broadcast and place.at >= broadcast.log.kept.begin
+    def join(self, request: Request, place: Place, stream: ResponseStream) -> Response | None:
+        """The stream for a browser that Hermes gives it to, in an upstream that is not needed; None if it is too late.
 
-    def join(self, request: Request, place: Place | None, stream: ResponseStream) -> Response | None:
-        """The stream for a browser that Hermes gives it to, in an upstream that is then not needed; or None."""
-        if place is None or not self._is_there(place):
+        Nothing may be awaited between this and the answer's `rest`: the upstream could close for want of browsers.
+        """
+        if not place.is_there:
             return None
         place.broadcast.welcome(fingerprint(request.raw_headers))
         return self._relay(request, place, stream)

@@ -30,6 +30,11 @@ class Place:
     viewer: str
     joined: str
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be joined yet."""
+        return self.broadcast.is_joinable and self.at >= self.broadcast.log.kept.begin
+
 
 class Subscription:
     """Sends one browser a log, and says what becomes of it.

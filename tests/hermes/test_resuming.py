@@ -1,9 +1,12 @@
 """Where a browser that comes back goes on, as Hermes has it (F11, F12)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.hermes.resuming import place, resume_after
 
+UNNUMBERED = ("cancel", "bg_task_complete")
 STREAM = "/api/chat/stream?stream_id=x"
 
 
@@ -111,6 +114,21 @@ def test_an_unfinished_frame_is_still_to_come() -> None:
 
     assert rest(data, 1) == b"id: x:2\nevent: token\ndata: {"
     assert rest(frame(1)[:-1], 1) is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["token", "done", *UNNUMBERED])), max_size=30),
+    st.integers(0, 60),
+)
+def test_halving_finds_what_reading_every_frame_finds(steps: list[tuple[int, str]], after: int) -> None:
+    number, data, behind = 1, frame(1), 0 if after < 1 else len(frame(1))
+    for step, event in steps:
+        number += 0 if event in UNNUMBERED else step
+        data += frame(number, event)
+        if number <= after and event not in UNNUMBERED:
+            behind = len(data)
+
+    assert place(data, "x", after) == (behind if after <= number else None)
 
 
 def test_a_stream_is_no_pattern() -> None:

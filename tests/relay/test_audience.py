@@ -1,6 +1,8 @@
 """Who follows an upstream, and where the others left it."""
 
+from dataclasses import dataclass
 from math import inf
+from typing import cast
 
 import pytest
 
@@ -8,7 +10,6 @@ from proxy.http.account import Account
 from proxy.http.errors import CrowdedOutError, ProxyError
 from proxy.relay.audience import Audience
 from proxy.relay.cursor import Cursor
-from proxy.relay.log import Log
 
 
 class Browser:
@@ -26,33 +27,34 @@ class Browser:
         self.told.append(error)
 
 
+@dataclass(eq=False)
+class Place:
+    """A cursor, as far as an audience looks at it."""
+
+    at: int
+
+
 def cursor(at: int = 0) -> Cursor:
-    log = Log(0, lambda _by: None)
-    return Cursor(log, at, _NOBODY, wrote=lambda _events, _count: None, returned=lambda: None)
-
-
-class _Nobody:
-    is_full = False
-
-    def send(self, _chunk: bytes) -> bool:
-        raise NotImplementedError
-
-    async def drain(self) -> None:
-        raise NotImplementedError
-
-
-_NOBODY = _Nobody()
+    return cast("Cursor", Place(at))
 
 
 def test_it_is_as_late_as_the_one_that_is_least_late() -> None:
     audience, late, quick = Audience(), Browser(), Browser()
-    assert audience.lateness == inf, "nobody needs it"
     audience.joined(cursor(), "a", late.account)
     with late.account.pace.waiting():
         late.now = 7.0
         assert audience.lateness == pytest.approx(7.0)
         audience.joined(cursor(), "b", quick.account)
         assert audience.lateness == 0
+
+
+def test_nobody_needs_it_once_all_have_left() -> None:
+    """Before the first has come, it is somebody's: its answer has begun."""
+    audience, only = Audience(), cursor()
+    assert audience.lateness == 0
+    audience.joined(only, "a", Browser().account)
+    audience.left(only, "a")
+    assert audience.lateness == inf
 
 
 def test_all_of_it_gives_way() -> None:

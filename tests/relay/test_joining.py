@@ -3,8 +3,11 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from proxy.config import RelaySettings
 from proxy.demo import CancelOrder
+from proxy.http.upstream.exchange import Exchange
 from tests.support.lab import FAST, UNHURRIED, Lab, MakeLab, Tab
 
 STREAM = "/api/chat/stream"
@@ -220,6 +223,28 @@ async def test_an_upstream_that_is_kept_for_nobody_gives_way_to_other_turns(make
 
     assert (await other.ended()).text == whole(20)
     assert lab.reported("upstream_closed")[0]["upstream"] == "u-1"
+
+
+async def test_the_last_browser_leaves_just_as_another_joins(
+    make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newcomer's own connection is being closed for it at that moment; then it is asked for once more."""
+    lab = await make_lab("v0.51.195", pace=SLOWLY)
+    _, stream_id, first = await lab.browser.turn("n=60 tag=A")
+    close = Exchange.close
+
+    async def slowly(exchange: Exchange) -> None:
+        monkeypatch.setattr(Exchange, "close", close)
+        await first.leave()
+        await lab.until_reported("relay_ended")
+        await close(exchange)
+
+    monkeypatch.setattr(Exchange, "close", slowly)
+    other = await lab.browser.open(stream_id, headers={"Cookie": "who=another"}).ended()
+
+    assert not other.broken
+    assert other.endings == ["stream_end"]
+    assert whole(60).endswith(other.text)
 
 
 async def test_many_joins_and_leaves_at_once_leave_nothing_behind(make_lab: MakeLab) -> None:
