@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 BLOCK = 1 << 14
-"""Bytes after which a new block is begun: a limit is kept to within one of them."""
+"""Bytes after which a new block is begun.
+
+A limit is kept to within the oldest block, which is dropped only as a whole, and the newest bytes, which are no block
+yet: two of them, and the chunk that filled the oldest.
+"""
 
 _BLANK_LINE = b"\n\n"
 """What Hermes ends a frame with."""
@@ -82,7 +86,7 @@ class Retained:
         return block[at - self._begins[number] :]
 
     def trim(self, size: int) -> None:
-        """Drops the oldest blocks, so that no more than `size` bytes and one block stay."""
+        """Drops the oldest blocks without which `size` bytes stay; see `BLOCK` for how much more that may be."""
         number = 0
         while number < len(self._blocks) and self.end - self._begins[number + 1] >= size:
             number += 1

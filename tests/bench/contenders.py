@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -13,6 +12,7 @@ from string import Template
 from tempfile import TemporaryDirectory
 
 from tests.bench.processes import Processes
+from tests.support.ports import free_port
 
 CONFIGS = Path(__file__).with_name("configs")
 CHECKOUT = Path(__file__).parents[2]
@@ -100,7 +100,7 @@ class Contender:
             yield Target(self.name, upstream, None)
             return
         with TemporaryDirectory(prefix="bench-") as folder:
-            place = Place(Path(folder), _free_port(), upstream, relays)
+            place = Place(Path(folder), free_port(), upstream, relays)
             environment = {"HOME": folder, "PYTHONPATH": str(CHECKOUT), **self.environment}
             processes = Processes([self._found or self.program, *self.argv(place)], place.folder, environment)
             try:
@@ -125,12 +125,6 @@ class Target:
     port: int
     processes: Processes | None
     logs: bool = False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _ours(loop: str, guard: str) -> Callable[[Place], list[str]]:

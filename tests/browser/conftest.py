@@ -97,8 +97,8 @@ class DemoPage:
         await self.until(f"{count.format('asked')} === {count.format('answered')}")
 
     async def until_text(self, word: str) -> None:
-        """Waits until the page shows a word of an answer."""
-        await self.until(f"demo.transcript().some(m => m.role === 'assistant' && m.text.includes('{word} '))")
+        """Waits until the page shows a whole word of an answer, which may be its last one."""
+        await self.until(f"demo.transcript().some(m => m.role === 'assistant' && `${{m.text}} `.includes('{word} '))")
 
     async def state(self) -> dict[str, Any]:
         state: dict[str, Any] = await self.ask("demo.state()")
@@ -130,6 +130,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
             item.add_marker(pytest.mark.xdist_group("browser"))  # one Chromium is enough
+            item.add_marker(pytest.mark.no_cover)  # which would make the proxy seem slow to the page
 
 
 def find_chromium() -> str | None:

@@ -19,8 +19,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from proxy.app import running
 from proxy.config import ClientSettings, ListenSettings, Settings, UpstreamSettings
 from tests.deploy.http2 import Http2Browser
-from tests.deploy.programs import child, free_port, need
+from tests.deploy.programs import child, need
 from tests.support.notes import Notes
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -40,13 +39,6 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None, cwd: Path | 
         check=False,
     )
     return done.returncode, done.stdout
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nothing listens on just now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @dataclass

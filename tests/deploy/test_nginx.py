@@ -5,7 +5,8 @@ from pathlib import Path
 from proxy.config import UpstreamSettings
 from proxy.config.units import parse_duration
 from tests.deploy.conftest import DEPLOY, Certificate, nginx_command
-from tests.deploy.programs import free_port, run
+from tests.deploy.programs import run
+from tests.support.ports import free_port
 
 
 def test_it_has_nothing_to_complain_of(tmp_path: Path, certificate: Certificate) -> None:
