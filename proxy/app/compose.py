@@ -65,7 +65,6 @@ def limits_of(settings: Settings) -> Limits:
     own, relay = settings.ownership, settings.relay
     return Limits(
         settle_timeout=own.settle_timeout,
-        orphan_grace=own.orphan_grace,
         linger=own.linger,
         answer_timeout=own.answer_timeout,
         answer_gap=own.answer_gap,

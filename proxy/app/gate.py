@@ -12,7 +12,6 @@ def listener_rules(settings: Settings) -> Rules:
         trusted_proxies=client.trusted_proxies,
         identity_headers=frozenset(name.lower().encode() for name in client.identity_headers),
         patience=settings.relay.stall_timeout,
-        head_timeout=client.head_timeout,
         body_rate=client.body_rate,
         connections=client.connections,
     )
@@ -20,4 +19,4 @@ def listener_rules(settings: Settings) -> Rules:
 
 def gate_rules(settings: Settings) -> GateRules:
     """What the gate goes by."""
-    return GateRules(local_networks=settings.client.local_networks, login_failures=settings.client.login_failures)
+    return GateRules(local_networks=settings.client.local_networks)

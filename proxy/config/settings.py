@@ -230,9 +230,6 @@ class OwnershipSettings(_Section):
     """Time between a terminal event and the cancel's answer, and between that and the session's next turn. They use
     different connections, and must arrive in this order (F5); 15ms is about one frame of a screen."""
 
-    orphan_grace: Duration = 2.0
-    """Time that a superseded stream may stay open without a terminal event."""
-
     linger: Duration = 5.0
     """Time that a stream may stay open in silence after its done (F6). A title may
     still follow; nothing comes after five silent seconds."""
@@ -293,17 +290,9 @@ class ClientSettings(_Section):
     or X-Roles. Hermes can be told to believe one (HERMES_WEBUI_TRUSTED_AUTH_HEADER), so only
     trusted_proxies may send them."""
 
-    login_failures: Annotated[int, Field(ge=1, le=4)] = 3
-    """Failed logins of one client within a minute after which it waits. After five of everybody's
-    together Hermes lets nobody try who comes through the proxy (F9)."""
-
     connections: Count = 128
     """Most connections of one client; a browser opens six. Those of trusted_proxies and of this host
     are not counted, as everybody behind them has one address."""
-
-    head_timeout: Timeout = 10.0
-    """Longest that the head of a request may take to arrive, from its first byte on, or that a new
-    connection may say nothing."""
 
     body_rate: Size = 1 << 10
     """Bytes a second at which the body of a request has to arrive. A browser that is slower has

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from proxy.core.records import Cancel, Ending, SessionRecord, StreamRecord, StreamState
 
@@ -141,13 +142,22 @@ def judge_leftover(stream: StreamRecord | None, ending: Ending) -> bool:
     return cancel is None or cancel.overtaken_by is not None
 
 
+ORPHAN_GRACE: Final = 2.0
+"""Seconds. Hermes writes a stream's terminal event before its worker ends, so one that is not here by then will not
+come; a busy machine is given time to deliver it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a relay may stay open without its terminal event, in seconds."""
+    """How long a relay may stay open in silence without its terminal event, in seconds."""
 
     settle_timeout: float
-    orphan_grace: float
     linger: float
+
+    @property
+    def orphan_grace(self) -> float:
+        """The same for one whose worker is known to be gone: no longer than for one that is done."""
+        return min(ORPHAN_GRACE, self.linger)
 
 
 @dataclass(frozen=True, slots=True)

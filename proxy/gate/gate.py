@@ -30,11 +30,9 @@ class GateRules:
 
     Attributes:
         local_networks: Where a client has to be for what is kept to Hermes' own network.
-        login_failures: Failures within a minute after which a client has to wait.
     """
 
     local_networks: tuple[Network, ...]
-    login_failures: int
 
 
 class Gate:
@@ -76,7 +74,7 @@ class Gate:
         try:
             await self._check(request, asked)
             if Precaution.LOGIN in asked:
-                return reply(request, await self._logins.answer(request, allowed=self.rules.login_failures))
+                return reply(request, await self._logins.answer(request))
         except _REFUSALS as refusal:
             path = request.target.partition(b"?")[0].decode("latin-1")
             self._report(RequestRefused(refusal.code, path, request.client))

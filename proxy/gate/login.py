@@ -35,12 +35,11 @@ class LoginGuard:
         self._clock = clock
         self._failures = LoginFailures()
 
-    async def answer(self, request: Request, *, allowed: int) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         """What Hermes says to a login.
 
         Args:
             request: The login. Its body is awaited first, so that one that never comes keeps nobody out.
-            allowed: Failures within a minute after which a client has to wait.
 
         Raises:
             TooManyLoginsError: its client has to wait, or everybody who has not been in before.
@@ -48,7 +47,7 @@ class LoginGuard:
         """
         body = await request.buffered(BODY_LIMIT)
         client = neighbourhood(request.client)
-        wait = self._failures.wait(client, self._clock(), allowed)
+        wait = self._failures.wait(client, self._clock())
         if wait > 0:
             seconds = math.ceil(wait)
             raise TooManyLoginsError(f"Too many failed logins; try again in {seconds} s.", retry_after=seconds)

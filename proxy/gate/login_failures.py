@@ -4,6 +4,11 @@ from collections import Counter, OrderedDict
 
 from proxy.hermes.precautions import LOGIN_FAILURES, LOGIN_WINDOW
 
+FAILURES = 3
+"""Failures of one client within a minute after which it has to wait.
+
+A person mistypes twice; and one client that guesses alone must not use up what all strangers may fail (F9)."""
+
 SPENDABLE = LOGIN_FAILURES - 1
 """Failures of clients that nobody knows, in all of them together: one more, and Hermes would shut everybody out."""
 
@@ -28,17 +33,16 @@ class LoginFailures:
         self._trying: Counter[str] = Counter()
         self._known: OrderedDict[str, None] = OrderedDict()
 
-    def wait(self, client: str, now: float, allowed: int) -> float:
+    def wait(self, client: str, now: float) -> float:
         """Seconds until `client` may try; 0 if it may now.
 
         Args:
             client: Whose failures are counted together.
             now: In seconds, of any clock that only goes forward.
-            allowed: Failures within a minute after which a client has to wait.
         """
         self._failures = [(at, who) for at, who in self._failures if now - at < LOGIN_WINDOW]
         own = [at for at, who in self._failures if who == client]
-        wait = _until_free(own, self._trying[client], allowed, now)
+        wait = _until_free(own, self._trying[client], FAILURES, now)
         if client not in self._known:
             every = [at for at, _ in self._failures]
             wait = max(wait, _until_free(every, self._trying.total(), SPENDABLE, now))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, Self, TypeGuard, get_args
 
 from proxy.core.observations import Observation
+from proxy.core.verdicts import ORPHAN_GRACE
 from proxy.events.catalogue import KINDS
 from proxy.events.event import Event
 from proxy.events.guard import Observed
@@ -149,10 +150,14 @@ class Limits:
     stop_timeout: float
     answer_timeout: float
     answer_gap: float
-    orphan_grace: float
     linger: float
     sessions: float
     forget_after: float
+
+    @property
+    def orphan_grace(self) -> float:
+        """Seconds that a silent stream whose worker is gone may stay open."""
+        return min(ORPHAN_GRACE, self.linger)
 
     @property
     def answering(self) -> float:

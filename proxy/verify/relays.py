@@ -97,7 +97,7 @@ def no_orphan(line: Line, known: Known) -> Iterator[Violation]:
     """P6: an upstream outlives its last browser by at most 100 ms, and its stream's end by at most `linger`.
 
     One that is kept for a browser to come back has so long besides. A cancelled stream's has until `settle_timeout`,
-    or `orphan_grace` once its worker is gone; a superseded one's until `orphan_grace`; each of silence. Shown: from
+    or 2 s once its worker is gone; a superseded one's 2 s; each of silence. Shown: from
     when the guard noticed that the browser had left, and from the end that it observed. Not shown: how long it took to
     notice.
     """

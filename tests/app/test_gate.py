@@ -13,9 +13,7 @@ SETTINGS = Settings(
         trusted_proxies=NETWORKS,
         local_networks=NETWORKS,
         identity_headers=("My-User",),
-        login_failures=1,
         connections=2,
-        head_timeout=3.0,
         body_rate=4,
     ),
     relay=RelaySettings(stall_timeout=5.0),
@@ -27,7 +25,6 @@ def test_the_listener_goes_by_the_settings() -> None:
         trusted_proxies=NETWORKS,
         identity_headers=frozenset({b"my-user"}),
         patience=5.0,
-        head_timeout=3.0,
         body_rate=4,
         connections=2,
         uncounted=LOOPBACK,
@@ -35,7 +32,7 @@ def test_the_listener_goes_by_the_settings() -> None:
 
 
 def test_the_gate_goes_by_the_settings() -> None:
-    assert gate_rules(SETTINGS) == GateRules(local_networks=NETWORKS, login_failures=1)
+    assert gate_rules(SETTINGS) == GateRules(local_networks=NETWORKS)
 
 
 def test_both_have_the_settings_defaults() -> None:

@@ -10,14 +10,14 @@ import random
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from proxy.app import running
-from proxy.config import ClientSettings, ListenSettings, RelaySettings, Settings, UpstreamSettings
+from proxy.config import ListenSettings, RelaySettings, Settings, UpstreamSettings
 from proxy.demo import RELEASES, Backend, CancelOrder
 from proxy.http.upstream.lanes import Lane
 from tests.chaos.conftest import SECONDS, SEED, Measure
@@ -108,11 +108,12 @@ async def weather(request: pytest.FixtureRequest) -> AsyncIterator[Weather]:
             upstream=upstream,
             ownership=OWNERSHIP,
             relay=RelaySettings(stall_timeout=1.0, idle_timeout=2.0, reattach=0.5),
-            client=ClientSettings(head_timeout=1.0),
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         lab = Lab(backend, session)
-        lab.guarded_by(await stack.enter_async_context(running(settings, lab.report)))
+        proxy = await stack.enter_async_context(running(settings, lab.report))
+        proxy.server.rules = replace(proxy.server.rules, head_timeout=1.0)
+        lab.guarded_by(proxy)
         before = await stack.enter_async_context(FaultyNetwork(int(lab.browser.base.rpartition(":")[2]), seed + 1))
         yield Weather(lab, before, behind, seed)
 

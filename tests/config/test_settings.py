@@ -97,13 +97,6 @@ def test_a_certificate_needs_its_own_key(certificate_pair: tuple[Path, Path]) ->
         TlsSettings(cert=cert, key=cert)
 
 
-def test_logins_are_limited_below_hermes_own_limit() -> None:
-    """F9: the fifth failure shuts everybody out."""
-    assert ClientSettings(login_failures=4).login_failures == 4
-    with pytest.raises(ValidationError):
-        ClientSettings(login_failures=5)
-
-
 def test_a_header_is_named_by_a_token() -> None:
     assert ClientSettings(identity_headers=("X-My_User.1",)).identity_headers == ("X-My_User.1",)
     with pytest.raises(ValidationError, match="should be the name of a header such as Remote-User"):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.core.conftest import Story
 
 RUNNING, CANCEL_SENT, SETTLING, ENDED = StreamState
-PATIENCE = Patience(settle_timeout=5, orphan_grace=2, linger=4)
+PATIENCE = Patience(settle_timeout=5, linger=4)
 
 
 # -- cancels --------------------------------------------------------------------------------------

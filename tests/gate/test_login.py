@@ -123,7 +123,7 @@ class Attempt:
 
 
 def attempt(guard: LoginGuard) -> Any:
-    return guard.answer(cast("Request", Attempt()), allowed=3)
+    return guard.answer(cast("Request", Attempt()))
 
 
 async def times_that_hermes_is_asked(outcome: Answer | Exception, *, tries: int = 9) -> int:

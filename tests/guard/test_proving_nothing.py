@@ -47,9 +47,7 @@ async def _refused(_exchange: Exchange) -> None:
 
 async def _runner(make_lab: MakeLab) -> Lab:
     """Limits so short that anything believed of its turns would cut them."""
-    brief = OWNERSHIP.model_copy(
-        update={"settle_timeout": 0.3, "orphan_grace": 0.2, "linger": 0.2, "stop_timeout": 0.5}
-    )
+    brief = OWNERSHIP.model_copy(update={"settle_timeout": 0.3, "linger": 0.2, "stop_timeout": 0.5})
     return await make_lab("v0.52.262", mode="runner", ownership=brief)
 
 
@@ -131,7 +129,7 @@ async def test_a_stop_that_the_gateway_does_not_take_leaves_its_turn_running(mak
 
 async def test_a_tab_that_is_far_behind_when_another_one_sends_gets_all_of_its_turn(make_lab: MakeLab) -> None:
     """What Hermes has sent reaches it, its ending included, though another turn owns the session by then."""
-    brief = OWNERSHIP.model_copy(update={"orphan_grace": 0.2, "linger": 0.2, "settle_timeout": 0.3})
+    brief = OWNERSHIP.model_copy(update={"linger": 0.2, "settle_timeout": 0.3})
     lab = await make_lab("v0.51.265", ownership=brief, relay=RelaySettings(buffer=64 << 10))
     session_id = await lab.browser.new_session()
     first = (await lab.browser.start(session_id, f"n=12000 d=0 tag={'A' * 1000}")).json["stream_id"]

@@ -21,7 +21,6 @@ LIMITS = {
     "stop_timeout": 30.0,
     "answer_timeout": 1.0,
     "answer_gap": 0.015,
-    "orphan_grace": 2.0,
     "linger": 5.0,
     "sessions": 10_000,
     "forget_after": 86_400.0,

@@ -77,7 +77,7 @@ async def test_a_cancel_whose_event_never_comes_is_ended_by_the_proxy(make_lab: 
 
 
 async def test_a_superseded_stream_is_ended_by_the_proxy(make_lab: MakeLab) -> None:
-    """P5: its tab is told that it is over, after `orphan_grace`."""
+    """P5: its tab is told that it is over, once it was silent for a while."""
     lab = await make_lab("v0.52.262", faults=Faults(die_after=2), heartbeat=0.05)
     session_id, _, tab = await lab.browser.turn()
     lab.backend.faults = Faults()

@@ -256,6 +256,5 @@ OWNERSHIP = OwnershipSettings(
     answer_timeout=0.5,
     answer_gap=0.015,
     stop_timeout=2.0,
-    orphan_grace=0.3,
     linger=0.3,
 )

@@ -34,7 +34,6 @@ def ownership(notes: Notes) -> Ownership:
 
 _LIMITS = Limits(
     settle_timeout=10.0,
-    orphan_grace=2.0,
     linger=5.0,
     answer_timeout=1.0,
     answer_gap=0.015,

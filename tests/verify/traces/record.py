@@ -19,7 +19,7 @@ from proxy.config import Settings
 from proxy.demo import RELEASES, Backend, Pace
 from proxy.ops.trace import Trace
 
-QUICK = {"settle_timeout": 0.6, "stop_timeout": 1.6, "answer_timeout": 0.3, "orphan_grace": 0.3, "linger": 0.3}
+QUICK = {"settle_timeout": 0.6, "stop_timeout": 1.6, "answer_timeout": 0.3, "linger": 0.3}
 REATTACH = 0.3
 PACE = Pace(token=0.02, first_token=0.02, unwind=0.05)
 LONG = "hello n=800 d=0.02 tag=A"
