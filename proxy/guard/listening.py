@@ -7,13 +7,19 @@ from enum import Enum
 
 from proxy.backend.backend import Backend
 from proxy.core.records import StreamRecord
-from proxy.hermes.answers import read_session
+from proxy.hermes.answers import read_session, read_status
 from proxy.http.errors import ProxyError
 from proxy.http.headers import RawHeaders
 from proxy.ownership.ownership import Ownership
 
-_LONGEST = 5.0
-"""Seconds after a turn's start at which its cancel goes, whatever is known of its agent (P7)."""
+_UNSAVED, _BEGINNING = 5.0, 20.0
+"""Seconds after a turn's start at which its cancel goes though its session was not saved again (P7); and the same while
+its agent is known to be on its way. The first turn after Hermes was started took 5 s to get there on an idle machine
+with two cores."""
+
+_QUICK = 0.5
+"""Seconds of a start after whose answer a session that was saved once has certainly not been saved by the agent: where
+a start takes longer, either of them may have saved it."""
 
 _INTERVAL = 0.02
 """Seconds between two looks at the session."""
@@ -22,16 +28,17 @@ _FRESH = 0.04
 """Seconds from a look that found the session unsaved until one that finds it saved: so soon the agent has not begun
 yet, and never asks the model. On a busy machine the looks are further apart, and none is as soon."""
 
-_LEAST_OPENING = 1.0
+_LEAST_OPENING, _LONGEST_OPENING = 1.0, 5.0
 _OPENING = 4
-"""Seconds from an agent's begin in which it opens its request to the model, at least, and how many times longer than it
-took to begin. On two cores with three turns at a time beside other work, 0.3 s and twice were too little."""
+"""Seconds from an agent's begin in which it opens its request to the model, at least and at most (P7), and how many
+times longer than it took to begin. On two cores with three turns at a time beside other work, 0.3 s and twice were too
+little."""
 
 _PATIENCE = 2.0
 """Seconds to wait for the session; a busy machine takes part of one."""
 
 _ONE_LOOK = 0.5
-"""Seconds for the look at the session of a turn that is older than `_LONGEST` and has said nothing yet."""
+"""Seconds for the look at the session of a turn that is older than that and has said nothing yet."""
 
 
 class Ready(Enum):
@@ -94,16 +101,36 @@ class Listening:
 
     async def _until_saved(self, session_id: str, stream: StreamRecord, caller: RawHeaders) -> Ready:
         """Returns once the session was saved after the start's own save, or that cannot be known."""
-        ready = Ready.UNKNOWN
-        longest = max((stream.started_at or 0.0) + _LONGEST, self._ownership.clock() + _ONE_LOOK)
-        with suppress(ProxyError, TimeoutError):
-            async with asyncio.timeout_at(longest):
+        started = stream.started_at or 0.0
+        until = max(started + _UNSAVED, self._ownership.clock() + _ONE_LOOK)
+        ready = await self._saved_by(until, session_id, stream, caller)
+        if ready is None and until < started + _BEGINNING and await self._is_beginning(stream, caller):
+            ready = await self._saved_by(started + _BEGINNING, session_id, stream, caller)
+        return ready or Ready.UNKNOWN
+
+    async def _saved_by(self, until: float, session_id: str, stream: StreamRecord, caller: RawHeaders) -> Ready | None:
+        """What the session tells; None if it was not saved again by then."""
+        try:
+            async with asyncio.timeout_at(until) as limit:
                 saved, is_fresh = await self._saved_again(session_id, stream, caller)
-                if saved is not None:
-                    ready = Ready.LISTENS
-                    if not is_fresh:
-                        await self._pass_the_opening(stream, saved)
-        return ready
+        except (ProxyError, TimeoutError):
+            return None if limit.expired() else Ready.UNKNOWN
+        if saved is None:
+            return Ready.UNKNOWN
+        if not is_fresh:
+            await self._pass_the_opening(stream, saved)
+        return Ready.LISTENS
+
+    async def _is_beginning(self, stream: StreamRecord, caller: RawHeaders) -> bool:
+        """Whether Hermes runs the turn, which it does not know of a runner's (F20), and its agent has not begun."""
+        if (stream.took or 0.0) > _QUICK:
+            return False
+        with suppress(ProxyError, TimeoutError):
+            async with asyncio.timeout(_ONE_LOOK):
+                answer = await self._backend.ask_status(stream.stream_id, caller)
+            status = read_status(answer.status, answer.body)
+            return status is not None and status.active
+        return False
 
     async def _saved_again(
         self, session_id: str, stream: StreamRecord, caller: RawHeaders
@@ -124,8 +151,8 @@ class Listening:
         How long that takes is told by how long it took the agent to begin. Its first output ends the wait sooner.
         """
         took = saved - (stream.stamp or 0.0)
-        over = (stream.started_at or 0.0) + took + max(_LEAST_OPENING, _OPENING * took)
-        await asyncio.sleep(over - self._ownership.clock())
+        opening = min(max(_LEAST_OPENING, _OPENING * took), _LONGEST_OPENING)
+        await asyncio.sleep((stream.started_at or 0.0) + took + opening - self._ownership.clock())
 
     async def _saved_at(self, session_id: str, caller: RawHeaders) -> float | None:
         async with asyncio.timeout(_PATIENCE):

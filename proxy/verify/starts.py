@@ -12,8 +12,9 @@ from proxy.verify.stories import StartStory, StreamStory
 SLACK = 0.5
 """Seconds by which a timer may be late on a busy machine."""
 
-_LISTENS_WITHIN = 5.0
-"""Seconds for which a turn is given to listen, whatever is known of it."""
+_LISTENS_WITHIN = 25.0
+"""Seconds for which a turn is given to listen, whatever is known of it: 20 for its agent to begin, and 5 to open its
+request to the model."""
 
 EARLY = 0.05
 """Seconds by which a timer may be early."""

@@ -26,8 +26,8 @@ from tests.support.lab import FAST, OWNERSHIP, Browser, Lab
 
 BROWSERS = 20
 WARM_UP = 0.7
-QUIET = 5.0
-"""Seconds within which all is idle once the faults have stopped: the settle, linger and stall limits, and some."""
+QUIET = 30.0
+"""Seconds within which all is idle once the faults have stopped: a Stop may wait for 25 s for an agent, and some."""
 
 GROWTH = 2 << 20
 """Bytes more that the proxy may hold after a storm: what it remembers of streams and Stops, which has bounds too."""

@@ -33,6 +33,7 @@ class Session:
         self.own_save = 0.000_01
         self.status = 200
         self.takes = 0.0
+        self.is_active: bool | None = True
 
     async def ask_session(self, session_id: str, caller: "RawHeaders") -> Answer:
         assert session_id == "s"
@@ -42,6 +43,12 @@ class Session:
             raise BackendTooSlowError("no answer")
         saved = self.own_save if self.begins_at is None or _now() < self.begins_at else self.begins_at
         return Answer(self.status, b"", (), json.dumps({"session": {"updated_at": STAMP + saved}}).encode())
+
+    async def ask_status(self, stream_id: str, caller: "RawHeaders") -> Answer:
+        assert (stream_id, caller) == ("x", CALLER)
+        if self.is_active is None:
+            raise BackendTooSlowError("no answer")
+        return Answer(200, b"", (), json.dumps({"active": self.is_active}).encode())
 
 
 class Turn:
@@ -157,12 +164,31 @@ async def test_a_turn_that_ends_meanwhile_is_left_alone() -> None:
 
 
 @in_virtual_time
-async def test_a_cancel_waits_five_seconds_from_the_start_at_most() -> None:
-    """P7."""
-    turn = await Turn(Session(begins_at=None)).starts()
+async def test_the_first_turn_of_a_hermes_is_waited_for_though_its_agent_takes_long_to_begin() -> None:
+    """F13: what an agent needs is loaded in seconds, and then its request is opened (F16)."""
+    session = Session(begins_at=4.0)
+    session.takes = 0.1
+    turn = await Turn(session).starts()
+
+    assert await turn.until() == (LISTENS, pytest.approx(9.0))
+
+
+@pytest.mark.parametrize(
+    ("is_active", "took", "until"), [(True, TOOK, 20.0), (False, TOOK, 5.0), (None, TOOK, 5.0), (True, 0.6, 5.0)]
+)
+@in_virtual_time
+async def test_a_cancel_does_not_wait_for_ever_for_an_agent_that_does_not_begin(
+    is_active: bool | None,  # noqa: FBT001 - a parameter
+    took: float,
+    until: float,
+) -> None:
+    """P7; not for long if Hermes has no such turn (F20), or the agent may have saved the session during the start."""
+    session = Session(begins_at=None)
+    session.is_active = is_active
+    turn = await Turn(session).starts(took=took)
     await asyncio.sleep(1)
 
-    assert await turn.until() == (UNKNOWN, pytest.approx(5.0))
+    assert await turn.until() == (UNKNOWN, pytest.approx(until))
 
 
 @pytest.mark.parametrize(("begins_at", "ready", "until"), [(1.0, LISTENS, 20.0), (None, UNKNOWN, 20.5)])

@@ -183,7 +183,7 @@ MUTANTS = (
     Mutant(
         "P11: a lost cancel is not repeated",
         method(Stopping, "_repeat", _nothing),
-        WELL | {"deaf": 7.0, "repeats": True},
+        WELL | {"deaf": 22.0, "repeats": True},
     ),
     Mutant("P11: a worker is believed to be gone", method(Runs, "slot", lambda *_, **__: Slot.FREE)),
     Mutant(
