@@ -1,5 +1,7 @@
 """The chat's own calls: sessions, starts, and what is asked about turns."""
 
+import asyncio
+
 from proxy.demo.exchange import Exchange, required
 from proxy.demo.habits import Mode
 from proxy.demo.reports import describe
@@ -44,7 +46,9 @@ class Chat:
         message = str(body.get("message", "")).strip()
         if not message:
             return error_answer("message is required")
-        return self._turns.start(session, message)
+        answer = self._turns.start(session, message)
+        await asyncio.sleep(self._world.faults.start_delay)
+        return answer
 
     async def steer(self, exchange: Exchange) -> Answer:
         """``POST /api/chat/steer``: whether it is accepted; whether it reaches the model is another matter (F18)."""

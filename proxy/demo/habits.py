@@ -209,6 +209,7 @@ class Faults:
         gateway_down: A cancel is answered 502 and changes nothing: the gateway does not take it (F19).
         health_status: The status that ``/health`` is answered with.
         answer_delay: Seconds by which the answer to a cancel is late.
+        start_delay: Seconds by which the answer to a start is late; its turn is not.
         comes_back: A worker that hears a cancel asks the model again and goes on, until it hears another.
         tells_leftover: What was steered too late is told before ``done``; mostly it is lost without a word (F18).
         refusal: What a start is refused for, with a 409 that names no stream; one of ``REFUSALS`` (F21).
@@ -226,6 +227,7 @@ class Faults:
     gateway_down: bool = False
     health_status: int = 200
     answer_delay: float = 0.0
+    start_delay: float = 0.0
     comes_back: bool = False
     tells_leftover: bool = False
     refusal: str | None = None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +24,15 @@ async def test_a_start_may_be_refused_for_other_reasons_without_naming_a_stream(
     assert "active_stream_id" not in refused.json
     stage.backend.faults = Faults()
     assert (await stage.client.post("/api/chat/start", body)).status == 200
+
+
+async def test_the_answer_to_a_start_may_be_late_though_its_turn_is_not(play: Play) -> None:
+    stage = await play(faults=Faults(start_delay=30.0))
+    body = {"session_id": await stage.client.session(), "message": LONG}
+    start = asyncio.create_task(stage.client.post("/api/chat/start", body))
+    await stage.backend.ledger.until(lambda: bool(stage.backend.ledger.model_requests))
+    assert not start.done()
+    start.cancel()
 
 
 @pytest.mark.parametrize(
