@@ -20,6 +20,7 @@ from proxy.guard.effects import Effects
 from proxy.guard.evidence import Evidence
 from proxy.guard.handler import Handler
 from proxy.guard.listening import Listening
+from proxy.guard.once import Once
 from proxy.guard.sending import Sending
 from proxy.guard.spool import Spool
 from proxy.guard.start import StartGuard
@@ -75,6 +76,7 @@ def limits_of(settings: Settings) -> Limits:
         log_keep=relay.log_keep,
         reattach=relay.reattach,
         start_body_limit=own.start_body_limit,
+        repeat_starts=own.repeat_starts,
     )
 
 
@@ -129,6 +131,7 @@ def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Rece
         health,
         cancels,
         starts,
+        Once(starts, backend, ownership, live=live, report=report),
         ChangeGuard(upstream, ownership, starts.order, live, report),
         SteerGuard(backend, ownership, steers, tasks, report=report),
         RelayGuard(upstream, ownership, shared, pumps, report),

@@ -238,6 +238,10 @@ class OwnershipSettings(_Section):
     """Largest body of a start, or of a change of a session, that is kept in memory while it waits
     (F2, F17). Larger ones wait on disk. Messages are small; attachments are uploaded on their own."""
 
+    repeat_starts: bool = True
+    """Whether a start whose browser left before its answer, and that is sent again while its turn runs, is
+    given that answer, and not Hermes' 409. Starts with an Idempotency-Key always are."""
+
     sessions: Count = 10_000
     """Most sessions remembered; those that run no turn are forgotten first, oldest first. It
     bounds the memory that they take."""

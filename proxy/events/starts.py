@@ -65,6 +65,16 @@ class StartPassedLarge(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StartReplayed(Event):
+    """A start that was asked for before is given that one's answer, and does not go to Hermes."""
+
+    stream: str
+    """The turn that has begun."""
+    why: Literal["idempotency_key", "connection_lost"]
+    """Both have the same key; or the browser of the first has left without its answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Change(Event):
     change: str
     session: str

@@ -9,6 +9,7 @@ from proxy.core.observations import StatusSeen
 from proxy.guard.cancel import CancelGuard
 from proxy.guard.changes import ChangeGuard
 from proxy.guard.label import Judged
+from proxy.guard.once import Once
 from proxy.guard.spool import Spool, in_memory
 from proxy.guard.start import StartGuard
 from proxy.guard.steer import SteerGuard
@@ -58,7 +59,8 @@ class Handler:
         ownership: Told what passing answers say.
         health: Told whether the backend answers.
         cancels: Judges cancels.
-        starts: Judges starts.
+        starts: Lets starts in, and judges them.
+        once: Carries out once what is asked for twice.
         changes: Judges changes of a session.
         steers: Judges steers.
         relays: Opens event streams.
@@ -71,6 +73,7 @@ class Handler:
     health: BackendHealth
     cancels: CancelGuard
     starts: StartGuard
+    once: Once
     changes: ChangeGuard
     steers: SteerGuard
     relays: RelayGuard
@@ -148,7 +151,8 @@ class Handler:
         async with self.spool.taking(body) as whole:
             if isinstance(whole, Body):
                 return _reply(request, await self.starts.answer_large(request.head(), whole))
-            return _reply(request, await self.starts.answer(request.head(), whole, takes_turn=takes_turn))
+            async with self.once.answered(request.head(), whole, takes_turn=takes_turn) as judged:
+                return _reply(request, judged)
 
     async def _goal(self, request: Request) -> Response:
         """A start if its words kick a turn off; else it passes, as a goal's status may be asked at any time (F21)."""

@@ -1,6 +1,7 @@
 """Bodies that arrive whole before they go on: in memory if they are small, else on disk."""
 
 import asyncio
+import hashlib
 import os
 import tempfile
 from collections.abc import AsyncIterator
@@ -48,6 +49,12 @@ class Spooled:
         self._file: IO[bytes] | None = None
         self._written = 0
         self._users = 1
+        self._hash = hashlib.blake2b()
+
+    @property
+    def digest(self) -> bytes:
+        """Of what was written to the disk, by BLAKE2b."""
+        return self._hash.digest()
 
     def share(self) -> None:
         """One more will close this; it lasts until all have."""
@@ -86,6 +93,7 @@ class Spooled:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever needs it last
         self._file.write(piece)
         self._file.flush()
+        self._hash.update(piece)
         self._written += len(piece)
 
     async def _read(self) -> AsyncIterator[bytes]:
@@ -173,6 +181,11 @@ def body_of(whole: Whole) -> Body:
 def session_of(whole: Whole) -> str | None:
     """The session that a body's JSON names; None where Hermes would find none."""
     return session_of_start(whole) if isinstance(whole, bytes) else whole.session_id
+
+
+def digest_of(whole: Whole) -> bytes:
+    """The BLAKE2b digest of a body that has arrived whole; equal for equal bodies only, wherever they are kept."""
+    return hashlib.blake2b(whole).digest() if isinstance(whole, bytes) else whole.digest
 
 
 async def in_memory(body: Body, limit: int) -> bytes | Body:

@@ -93,19 +93,18 @@ class StartGuard:
         with self.order.counted():
             yield
 
-    async def answer(self, head: RequestHead, body: Whole, *, takes_turn: bool) -> Judged:
-        """The answer to a start whose body has arrived whole, so that only the answer needs its browser.
+    def begin(self, head: RequestHead, body: Whole, *, takes_turn: bool) -> asyncio.Task[Judged]:
+        """Carries out a start whose body has arrived whole, so that only the answer needs its browser.
 
         Args:
             head: The request.
             body: Its JSON.
             takes_turn: False for a side stream, which runs in a session of its own.
 
-        Raises:
-            ProxyError: the backend gave none.
+        Returns:
+            What has the answer, or the `ProxyError` that says why the backend gave none.
         """
-        work = self._carry_out(head, body, takes_turn=takes_turn)
-        return await asyncio.shield(self.order.spawn(work, "start", body))
+        return self.order.spawn(self._carry_out(head, body, takes_turn=takes_turn), "start", body)
 
     async def answer_large(self, head: RequestHead, body: Body) -> Judged:
         """The answer to a start whose body there is no room for: it goes on at once (P7)."""

@@ -53,10 +53,15 @@ class Conflict:
     stream_id: str
 
 
+def stream_begun(status: int, body: bytes) -> str | None:
+    """The stream that a start's answer says has begun; None for any other answer."""
+    return text(read_object(body), "stream_id") if status == _OK else None
+
+
 def read_start(status: int, body: bytes, asked_session: str | None) -> Started | Conflict | None:
     """What a start's answer says; `asked_session` stands in where the answer names no session."""
     fields = read_object(body)
-    if status == _OK and (stream_id := text(fields, "stream_id")):
+    if stream_id := stream_begun(status, body):
         session_id = text(fields, "session_id") or asked_session
         return Started(session_id, stream_id, number(fields, "pending_started_at")) if session_id else None
     if status == _CONFLICT and (stream_id := text(fields, "active_stream_id")):

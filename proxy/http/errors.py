@@ -8,6 +8,7 @@
     │   ├── LocalOnlyError           403  only for clients nearer to the backend
     │   ├── CrossSiteError           403  another site's page asked, which must not
     │   ├── RequestTimeoutError      408  its head or its body did not arrive in time
+    │   ├── IdempotencyConflictError 409  its Idempotency-Key was another request's
     │   ├── RequestTooLargeError     413  its body is over a limit of ours
     │   ├── TargetTooLongError       414  its request line is over 64 KiB
     │   ├── TooManyLoginsError       429  its client failed to log in too often
@@ -81,6 +82,13 @@ class RequestTimeoutError(BrowserError):
 
     status = 408
     code = "request_timeout"
+
+
+class IdempotencyConflictError(BrowserError):
+    """Its key came with another body before, so its client confuses two requests."""
+
+    status = 409
+    code = "idempotency_key_conflict"
 
 
 class RequestTooLargeError(BrowserError):

@@ -25,7 +25,14 @@ from proxy.events.guard import InternalError
 from proxy.events.process import OperatorDropped
 from proxy.events.relays import RelayEnded, RelayOpened, RelayWrote, UpstreamClosed, UpstreamOpened
 from proxy.events.requests import RequestEnded, RequestRefused
-from proxy.events.starts import StartAnswered, StartConflictSpurious, StartForwarded, StartHeld, StartHoldExpired
+from proxy.events.starts import (
+    StartAnswered,
+    StartConflictSpurious,
+    StartForwarded,
+    StartHeld,
+    StartHoldExpired,
+    StartReplayed,
+)
 from proxy.ops.request_metrics import RequestMetrics
 
 _SETTLING = (0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -142,6 +149,7 @@ class Metrics:
         self._starts = counter("starts", "Starts answered, by whether they were held before.", "verdict")
         self._holds_expired = counter("start_holds_expired", "Starts that went on unsettled (P7).")
         self._conflicts_retried = counter("start_conflicts_retried", "Spurious 409s that were tried again (F2).")
+        self._starts_replayed = counter("starts_replayed", "Starts given the first one's answer, by why.", "why")
         self._orphans = counter("orphans_closed", "Streams from the backend that the proxy closed, by cause.", "cause")
         self._events = counter("events_relayed", "Events written to browsers.")
         self._joins = counter("relays_opened", "Browsers that began to follow a stream, by how they joined.", "joined")
@@ -202,6 +210,8 @@ class Metrics:
             case StartConflictSpurious(start=start):
                 self._conflicts_retried.inc()
                 self._waiting.add(start)
+            case StartReplayed(why=why):
+                self._starts_replayed.labels(why).inc()
             case StartAnswered(held=held, waited=waited):
                 self._starts.labels("held" if held else "forwarded").inc()
                 if held:

@@ -12,7 +12,7 @@ _IMPERSONAL = frozenset(
         *(b"sec-ch-ua", b"sec-ch-ua-mobile", b"sec-ch-ua-platform", b"sec-fetch-dest", b"sec-fetch-mode"),
         *(b"sec-fetch-site", b"sec-fetch-user", b"sec-gpc", b"forwarded", b"via", b"x-forwarded-host"),
         *(b"x-forwarded-port", b"x-forwarded-proto", b"x-request-id", b"x-correlation-id", b"x-hermes-csrf-token"),
-        *(b"traceparent", b"tracestate"),
+        *(b"traceparent", b"tracestate", b"idempotency-key"),
     }
 )
 """Fields that say nothing of who asks. Any other may: proxies that log people in have many names for it, and Hermes may

@@ -20,6 +20,7 @@ class Limits(Patience):
         log_keep: How long they are kept after the turn.
         reattach: How long an upstream stays open without a browser.
         start_body_limit: Largest body of a start that is held (F2).
+        repeat_starts: Whether a start whose browser left unanswered is repeated without a key.
     """
 
     answer_timeout: float
@@ -31,6 +32,7 @@ class Limits(Patience):
     log_keep: float
     reattach: float
     start_body_limit: int
+    repeat_starts: bool
 
 
 class Live:

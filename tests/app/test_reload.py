@@ -93,6 +93,7 @@ LIVE: list[tuple[str, str, Any, Callable[[Running], Any]]] = [
     ("ownership", "stop_timeout", 7.0, lambda proxy: proxy.guard.live.now.stop_timeout),
     ("ownership", "linger", 7.0, lambda proxy: proxy.guard.live.now.linger),
     ("ownership", "start_body_limit", 7, lambda proxy: proxy.guard.live.now.start_body_limit),
+    ("ownership", "repeat_starts", False, lambda proxy: proxy.guard.live.now.repeat_starts),
     ("ownership", "sessions", 7, lambda proxy: proxy.guard.store.most),
     ("ownership", "forget_after", 7.0, lambda proxy: proxy.guard.store.forget_after),
     ("relay", "stall_timeout", 7.0, lambda proxy: proxy.server.rules.patience),

@@ -122,9 +122,7 @@ async def test_a_start_that_is_tried_again_is_held_again() -> None:
         guard = StartGuard(
             cast("Backend", backend), beliefs, apart=Turns(), tasks=tasks, live=live(settle_timeout=5.0), report=notes
         )
-        start = asyncio.create_task(
-            guard.answer(RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}', takes_turn=True)
-        )
+        start = guard.begin(RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}', takes_turn=True)
         await asyncio.sleep(0.2)
         await beliefs.observe(CancelSent(loop.time(), "x", "c-1", "me"))
         await asyncio.sleep(0.32)
@@ -252,7 +250,10 @@ async def test_health_is_asked_only_while_something_settles_and_not_too_often(ma
     asked = [one.at for one in lab.backend.ledger.requests_for("/health")]
 
     assert asked
-    assert (len(asked) - 1) * INTERVAL < asked[-1] - asked[0] + INTERVAL
+    late = (
+        3 * INTERVAL
+    )  # by which the first may arrive behind its time on a busy machine; unbounded, they are 5 times as many
+    assert (len(asked) - 1) * INTERVAL < asked[-1] - asked[0] + late
     await lab.browser.turn("n=2 tag=A")
     assert len(lab.backend.ledger.requests_for("/health")) == len(asked)
 

@@ -122,7 +122,7 @@ async def test_a_start_behind_one_that_takes_too_long_goes_on_without_its_turn()
         )
         start = RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}'
 
-        answers = await asyncio.gather(*(starts.answer(*start, takes_turn=True) for _ in range(2)))
+        answers = await asyncio.gather(*(starts.begin(*start, takes_turn=True) for _ in range(2)))
 
     assert [judged.answer.status for judged in answers] == [400, 400]
     assert asyncio.get_running_loop().time() == 17  # it keeps apart from the other for 2 s more

@@ -21,6 +21,7 @@ from proxy.hermes.answers import (
     read_status,
     refused_cancel,
     stale_cancel,
+    stream_begun,
     takes_page,
 )
 
@@ -36,6 +37,7 @@ def answer(**fields: Any) -> bytes:
 @pytest.mark.parametrize("status", [200, 401, 409, 500])
 def test_an_answer_of_another_shape_teaches_nothing(status: int, body: bytes) -> None:
     assert read_start(status, body, "s") is None
+    assert stream_begun(status, body) is None
     assert read_cancel(status, body) is None
     assert read_status(status, body) is None
     assert read_session(status, body) is None
@@ -48,6 +50,11 @@ def test_an_answer_of_another_shape_teaches_nothing(status: int, body: bytes) ->
 
 def test_a_start_was_accepted() -> None:
     assert read_start(200, answer(stream_id="x", session_id="s"), None) == Started("s", "x")
+
+
+@pytest.mark.parametrize(("status", "begun"), [(200, "x"), (202, None), (409, None), (500, None)])
+def test_only_hermes_own_word_for_it_says_that_a_stream_has_begun(status: int, begun: str | None) -> None:
+    assert stream_begun(status, answer(stream_id="x")) == begun
 
 
 def test_a_start_says_when_its_turn_began() -> None:

@@ -22,7 +22,6 @@ from proxy.core.verdicts import CancelVerdict, Coalesce, ConflictVerdict, Forwar
 from proxy.guard.cancel import CancelGuard
 from proxy.guard.listening import Listening, Ready
 from proxy.guard.sending import Sending
-from proxy.guard.start import StartGuard
 from proxy.guard.stopping import Stopping
 from proxy.guard.turns import Turns
 from proxy.hermes.health import Runs
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from proxy.guard.label import Judged
-    from proxy.http.message import RequestHead
 
 pytestmark = [
     pytest.mark.no_cover,  # test_shell.py walks the same lines; measuring takes nearly three times as long
@@ -97,10 +95,6 @@ async def _share_anything(guard: CancelGuard, cancel_id: str) -> Judged | None:
 @asynccontextmanager
 async def _at_once(*_: object) -> AsyncIterator[bool]:
     yield True
-
-
-async def _unowned(guard: StartGuard, head: RequestHead, body: bytes, *, takes_turn: bool) -> Judged:
-    return await guard._carry_out(head, body, takes_turn=takes_turn)
 
 
 WELL = {"health": True, "runner": False, "answer_after": 0.0, "event_after": 0.0, "deaf": 0.0, "unwind": 0.4}
@@ -179,7 +173,7 @@ MUTANTS = (
             patch("proxy.ownership.ownership.judge_cancel", _coalesce_strangers),
         ),
     ),
-    Mutant("P10: a start dies with its browser", method(StartGuard, "answer", _unowned)),
+    Mutant("P10: a start dies with its browser", patch("proxy.guard.once._unbroken", lambda task: task)),
     Mutant(
         "P11: a lost cancel is not repeated",
         method(Stopping, "_repeat", _nothing),

@@ -182,7 +182,7 @@ class Shell(RuleBasedStateMachine):
     def start(self, session: str, length: float) -> None:
         body = json.dumps({"session_id": session, "length": length, "number": len(self.asked)}).encode()
         asked = Asked(len(self.asked), "start", "me", self.loop.time())
-        self._ask(asked, self.handler.starts.answer(_head("POST", "/api/chat/start"), body, takes_turn=True))
+        self._ask(asked, self._start(_head("POST", "/api/chat/start"), body))
 
     @precondition(lambda self: self.hermes.turns)
     @rule(pick=picks, caller=st.sampled_from(["me", "you"]))
@@ -444,6 +444,10 @@ class Shell(RuleBasedStateMachine):
         asked.answer = await self._watched(work)
         if asked.answer.verdict == "forwarded" and json.loads(asked.answer.answer.body).get("cancelled"):
             self._note_order(asked)
+
+    async def _start(self, head: RequestHead, body: bytes) -> Judged:
+        async with self.handler.once.answered(head, body, takes_turn=True) as judged:
+            return judged
 
     async def _watched(self, work: Coroutine[Any, Any, T]) -> T:
         """As the handler does: whether the backend answers is taken note of."""

@@ -151,6 +151,14 @@ def test_a_start_waits_from_its_hold_to_its_forwarding(scraped: Scraped) -> None
     assert scraped.value("start_hold_seconds_sum") == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("why", ["idempotency_key", "connection_lost"])
+def test_starts_given_an_earlier_answer_are_counted_by_why(scraped: Scraped, why: str) -> None:
+    scraped.report(happened("start_replayed", stream="x", why=why))
+
+    assert scraped.value("starts_replayed_total", why=why) == 1
+    assert scraped.report.totals()["starts"] == {}
+
+
 def test_a_start_that_was_not_held_is_no_hold(scraped: Scraped) -> None:
     scraped.report(happened("start_answered", held=False, waited=0.0, status=200))
 

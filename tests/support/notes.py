@@ -44,6 +44,7 @@ _LIMITS = Limits(
     idle_timeout=90.0,
     buffer=1 << 20,
     start_body_limit=8 << 20,
+    repeat_starts=True,
 )
 
 

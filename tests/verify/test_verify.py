@@ -95,6 +95,13 @@ def test_unknown_events_say_nothing(trace: Doctored) -> None:
     assert trace.violations() == []
 
 
+def test_a_start_that_is_given_anothers_answer_begins_no_second_turn(trace: Doctored) -> None:
+    index = trace.find("start_answered")
+    stream_id = trace.lines[trace.find("observed", what="TurnStarted")]["stream_id"]
+    trace.insert(index + 1, "start_replayed", stream=stream_id, why="connection_lost")
+    assert trace.violations() == []
+
+
 def test_what_the_guard_forgets_is_no_evidence(trace: Doctored) -> None:
     judged = _forward_stale(trace)
     settings = trace.lines[0]["settings"]
