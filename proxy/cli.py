@@ -1,4 +1,4 @@
-"""The command line: ``serve``, ``demo``, ``check``, ``verify``, ``report``.
+"""The command line: ``serve``, ``demo``, ``check``, ``verify``, ``report``; ``drain`` and ``status`` are the console's.
 
 Whatever goes wrong before the proxy runs is one line on stderr, and exit code 2.
 """
@@ -19,6 +19,7 @@ import click
 
 from proxy import __version__
 from proxy.config import Settings, UserError, in_force, load, settings_as_text
+from proxy.console.commands import drain, status
 from proxy.verify import TraceFileError, as_text, verify_files
 
 NAME: Final = "hermes-stream-guard"
@@ -193,6 +194,10 @@ def report(  # noqa: PLR0913, PLR0917 - one for each option
         click.echo(text, nl=False)
     else:
         click.echo(f"Written to {problem.write(text, output)}. Look through it before you give it to somebody.")
+
+
+main.add_command(drain)
+main.add_command(status)
 
 
 def _run(settings: Settings, work: Callable[[_Announce], Coroutine[Any, Any, int]]) -> int:

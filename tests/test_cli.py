@@ -9,7 +9,8 @@ import runpy
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,8 +21,12 @@ from click.testing import CliRunner, Result
 
 import proxy
 from proxy import check, cli
+from proxy.app.admin import Observed, administered
+from proxy.app.running import running
 from proxy.check.evidence import Evidence, Unreachable
-from proxy.config import Settings, UpstreamSettings, UserError
+from proxy.config import AdminSettings, ListenSettings, Settings, UpstreamSettings, UserError
+from proxy.console import looking
+from proxy.demo import Backend
 from proxy.hermes.answers import Login
 
 Started = Callable[[str], None]
@@ -311,6 +316,11 @@ def test_check_looks_behind_a_login_with_a_cookie(look: _Look, monkeypatch: pyte
         (["demo", "--release=v1"], "Invalid value for '--release': 'v1' is not one of"),
         (["serve", "--port=1"], "No such option"),
         (["start"], "No such command 'start'."),
+        (["drain", "--resume", "--hold"], "--resume ends a drain: use it alone"),
+        (["drain", "--timeout=5s"], "--timeout is the longest that --wait waits: add --wait"),
+        (["drain", "--wait", "--timeout=5"], "Invalid value for '--timeout': should be a duration such as 500ms, 5s"),
+        (["drain", "--admin=8789"], "--admin should be HOST:PORT"),
+        (["status", "--watch", "--json"], "--watch is for people, and --json for programs: use one of them"),
         (["verify"], "Missing argument 'TRACE...'."),
         ([], "Missing command. See hermes-stream-guard --help."),
     ],
@@ -325,6 +335,52 @@ def test_help_and_version_are_no_errors() -> None:
     result = _run("serve", "--help")
     assert result.exit_code == 0
     assert "--upstream" in result.stdout
+
+
+@pytest.fixture
+async def admin() -> AsyncIterator[str]:
+    """Where an admin listener is, of a proxy that guards an embedded Hermes."""
+    async with AsyncExitStack() as stack:
+        backend = await stack.enter_async_context(Backend("v0.52.262"))
+        settings = Settings(
+            listen=ListenSettings(port=0), upstream=UpstreamSettings(url=backend.url), admin=AdminSettings(port=0)
+        )
+        observed = Observed()
+        running_proxy = await stack.enter_async_context(running(settings, observed.report))
+        url = await stack.enter_async_context(administered(settings, running_proxy, observed))
+        yield str(url).removeprefix("http://")
+
+
+async def test_drain_and_status_ask_the_proxy_that_runs(admin: str) -> None:
+    def run(*args: str) -> tuple[int, str]:
+        result = _run(*args, f"--admin={admin}")
+        return result.exit_code, result.stdout
+
+    async def in_a_thread(*args: str) -> tuple[int, str]:
+        return await asyncio.to_thread(run, *args)
+
+    code, text = await in_a_thread("status")
+    assert (code, "All is well" in text) == (0, True)
+    code, text = await in_a_thread("drain", "--hold", "--wait", "--timeout=30s")
+    assert (code, "No turn runs any more." in text) == (0, True)
+    code, text = await in_a_thread("status", "--json")
+    assert (code, json.loads(text)["drain"]["hold"]) == (1, True)
+    assert (await in_a_thread("drain", "--resume")) == (0, "New turns begin again.\n")
+    assert (await in_a_thread("status"))[0] == 0
+
+
+@pytest.mark.parametrize("command", ["drain", "status"])
+def test_a_proxy_that_cannot_be_asked_is_one_line_and_exit_code_two(command: str, unused_tcp_port: int) -> None:
+    line = _one_line(_run(command, f"--admin=127.0.0.1:{unused_tcp_port}"))
+    assert line.startswith("hermes-stream-guard: The running proxy could not be asked at http://127.0.0.1:")
+
+
+def test_watching_ends_at_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def watch(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(looking, "watch", watch)
+    assert _run("status", "--watch").exit_code == 0
 
 
 _BEGUN = {
@@ -507,7 +563,7 @@ def test_a_shell_is_given_a_script_that_completes(shell: str) -> None:
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
-        ("hermes-stream-guard ", ["check", "demo", "report", "serve", "verify"]),
+        ("hermes-stream-guard ", ["check", "demo", "drain", "report", "serve", "status", "verify"]),
         ("hermes-stream-guard demo --release v0.52", ["v0.52.262"]),
         ("hermes-stream-guard serve --up", ["--upstream"]),
     ],

@@ -124,7 +124,10 @@ def compose(settings: Settings, upstream: Upstream, tasks: Tasks, receipts: Rece
     steers, logs, pumps = Steers(report), Logs(live), Pumps(live, clock)
     opening = Opening(ownership, steers, logs, live=live, pumps=pumps, tasks=tasks, report=report)
     shared = SharedRelays(backend, relays, opening, logs, live=live, report=report)
-    drain = Drain(backend, ownership, relays, starts, tasks, timeout=settings.drain.timeout, report=report)
+    ends = settings.drain
+    drain = Drain(
+        backend, health, ownership, relays, starts, tasks, timeout=ends.timeout, hold=ends.hold, report=report
+    )
     handler = Handler(
         upstream,
         ownership,

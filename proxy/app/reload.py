@@ -18,7 +18,7 @@ from proxy.reporting import Report
 
 _LIVE = (
     "client.",
-    "drain.timeout",
+    "drain.",
     "log.level",
     "log.slow_after",
     "ownership.",
@@ -42,6 +42,7 @@ def apply(settings: Settings, proxy: Running, trace: Trace | None) -> None:
     proxy.guard.store.most = settings.ownership.sessions
     proxy.guard.store.forget_after = settings.ownership.forget_after
     proxy.guard.drain.timeout = settings.drain.timeout
+    proxy.guard.drain.hold = settings.drain.hold
     proxy.lanes.resize(bounds_of(settings))
     proxy.lanes.wait = settings.upstream.lane_wait
     proxy.upstream.connect_timeout = settings.upstream.connect_timeout

@@ -26,6 +26,7 @@ from proxy.config.settings import (
     UpstreamSettings,
 )
 from proxy.config.text import in_force, settings_as_text
+from proxy.config.units import parse_duration
 
 __all__ = [
     "AdminSettings",
@@ -45,5 +46,6 @@ __all__ = [
     "changed",
     "in_force",
     "load",
+    "parse_duration",
     "settings_as_text",
 ]

@@ -304,11 +304,15 @@ class ClientSettings(_Section):
 
 
 class DrainSettings(_Section):
-    """How the proxy ends."""
+    """How the proxy ends, and how long it holds new turns while Hermes is restarted."""
 
     timeout: Duration = 30.0
     """Longest that the end of the process waits for the turns that run to be relayed to theirs; the
     pages of those that are left reconnect by themselves. 30s is under what systemd grants (90s)."""
+
+    hold: Timeout = 25.0
+    """Longest that a new turn is held by ``drain --hold``, before it is answered 503. Hermes' page gives a message up
+    after 30s: an answer that comes later is lost, and the message may be sent twice."""
 
 
 class LogSettings(_Section):

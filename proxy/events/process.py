@@ -53,6 +53,8 @@ class DrainBegan(Event):
     relays: int
     starts: int
     """How many are open, or under way."""
+    hold: bool
+    """Whether what would begin one is held until Hermes is back after a restart, in place of being refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,11 @@ class DrainSettled(Event):
 @dataclass(frozen=True, slots=True)
 class DrainResumed(Event):
     """New turns are let in again."""
+
+    why: Literal["asked", "restarted"]
+    """Somebody asked for it, or Hermes is back after a restart, which turns were held for."""
+    held: int
+    """How many turns were held, and are let in now."""
 
 
 @dataclass(frozen=True, slots=True)

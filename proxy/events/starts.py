@@ -75,6 +75,31 @@ class StartReplayed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TurnHeld(Event):
+    """What begins a turn waits while the proxy drains, until Hermes is back after its restart."""
+
+    session: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldEnded(Event):
+    """What waited for Hermes' restart does so no longer."""
+
+    session: str | None
+    outcome: Literal["let_in", "expired", "refused"]
+    """It goes on; it waited as long as may be (P7); or the proxy ends, or drains without holding. The last two are
+    answered 503."""
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRefused(Event):
+    """What begins a turn is answered 503, as too many wait for Hermes' restart already (P7)."""
+
+    session: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Change(Event):
     change: str
     session: str

@@ -11,6 +11,7 @@ from proxy.events.starts import (
     ChangeReceived,
     ChangeUnordered,
 )
+from proxy.guard.admission import Ticket
 from proxy.guard.handover import Handover
 from proxy.guard.holding import hold, waiting_change
 from proxy.guard.label import Judged
@@ -51,36 +52,49 @@ class ChangeGuard:
         self._report = report
         self._numbers = count(1)
 
-    async def answer(self, request: Request, change: Change, body: Whole) -> Response:
+    async def answer(self, request: Request, change: Change, body: Whole, ticket: Ticket) -> Response:
         """Answers a change whose body has arrived whole, so that only the answer needs its browser (P10).
 
         Raises:
-            ProxyError: the backend gave no answer, or broke it off.
+            ProxyError: the backend gave no answer, or broke it off; or it was held as a turn, and is not let in.
         """
         session_id: str | None = None
         with failing_open(self._report, "reading a change"):
             session_id = (session_of(body) or "").strip() or None
         if session_id is None:
-            return await forward(request, self._upstream, Lane.CALLS, body=body_of(body))
+            async with ticket.passing(None):
+                return await forward(request, self._upstream, Lane.CALLS, body=body_of(body))
         handover: Handover[_Answered] = Handover()
-        self._order.spawn(self._carry_out(request.head(), body, change, session_id, handover), "change", body)
+        work = self._carry_out(request.head(), body, change, session_id, ticket, handover)
+        self._order.spawn(work, "change", body)
         async with handover.taken() as (stream, held):
             judged = Judged(_head_of(stream), "held" if held else None)
             request.account.verdict = judged.verdict
             return await stream_back(request, stream, extra=judged.field)
 
-    async def answer_large(self, request: Request, body: Body) -> Response:
-        """Answers a change whose body there is no room for: it goes on at once (P7)."""
+    async def answer_large(self, request: Request, body: Body, ticket: Ticket) -> Response:
+        """Answers a change whose body there is no room for: it goes on at once (P7).
+
+        Raises:
+            ProxyError: the backend gave no answer, or broke it off; or it is a turn, and would have to be held.
+        """
+        ticket.vouch()
         self._report(ChangePassedLarge())
         return await forward(request, self._upstream, Lane.CALLS, body=body)
 
-    async def _carry_out(
-        self, head: RequestHead, body: Whole, change: Change, session_id: str, handover: Handover[_Answered]
+    async def _carry_out(  # noqa: PLR0913, PLR0917 - a change, how it was met, and who waits for its answer
+        self,
+        head: RequestHead,
+        body: Whole,
+        change: Change,
+        session_id: str,
+        ticket: Ticket,
+        handover: Handover[_Answered],
     ) -> None:
-        change_id = f"m-{next(self._numbers)}"
-        self._report(ChangeReceived(change_id, session_id, change.path))
         with handover.giving():
-            async with AsyncExitStack() as answer:
+            async with ticket.passing(session_id), AsyncExitStack() as answer:
+                change_id = f"m-{next(self._numbers)}"
+                self._report(ChangeReceived(change_id, session_id, change.path))
                 stream, held = await self._ask(head, body, session_id, change_id, answer)
                 self._report(ChangeAnswered(change_id, session_id, stream.status, held))
                 await handover.give((stream, held))

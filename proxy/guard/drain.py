@@ -1,14 +1,21 @@
-"""Draining: what runs comes to its end and nothing new begins, before the proxy ends or Hermes is restarted."""
+"""Draining: what runs comes to its end and nothing new begins, before the proxy ends or Hermes is restarted.
+
+What would begin a turn is refused; or it is held, until Hermes is back after its restart.
+"""
 
 import asyncio
+from http import HTTPStatus
 from typing import Literal
 
 from proxy.backend.backend import Backend
+from proxy.backend.health import Health
+from proxy.backend.restart import RestartWatch
 from proxy.core.records import StreamRecord, StreamState
 from proxy.events.process import DrainBegan, DrainResumed, DrainSettled, DrainTimedOut
 from proxy.guard.start import StartGuard
-from proxy.hermes.health import Runs, read_runs
+from proxy.hermes.health import Runs, read_server_start
 from proxy.http.errors import BackendUnreachableError, ProxyError
+from proxy.http.message import Answer
 from proxy.ownership.ownership import Ownership
 from proxy.relay.relays import Relays
 from proxy.reporting import Report, failing_open
@@ -32,36 +39,43 @@ _NOBODY = Runs()
 
 
 class Drain:
-    """Refuses new turns, and knows when those that run are over.
+    """Refuses or holds new turns, and knows when those that run are over.
 
     Streams that stay open as long as their page does (session lists, approvals) are no turns, and not waited for.
 
     Args:
         backend: Asked what runs.
+        health: Learns from its answers; of a restart it hears before anything held goes on.
         ownership: Asked what is believed to run.
         relays: The chat relays that are open.
         starts: Closed while draining.
         tasks: Owns the asking.
         timeout: Longest that the end of the proxy waits, in seconds.
+        hold: Longest that a start is held, in seconds.
         report: Told what becomes of it, and of internal errors.
 
     Attributes:
         timeout: As above; a change holds for an end that is asked for later.
+        hold: As above; a change holds for a drain that is asked for later.
     """
 
-    def __init__(  # noqa: PLR0913 - what it asks, what it closes, and how long it waits
+    def __init__(  # noqa: PLR0913, PLR0917 - what it asks, what it closes, and how long it waits
         self,
         backend: Backend,
+        health: Health,
         ownership: Ownership,
         relays: Relays,
         starts: StartGuard,
         tasks: Tasks,
         *,
         timeout: float,
+        hold: float,
         report: Report,
     ) -> None:
         self.timeout = timeout
+        self.hold = hold
         self._backend = backend
+        self._health = health
         self._ownership = ownership
         self._relays = relays
         self._starts = starts
@@ -70,6 +84,8 @@ class Drain:
         self._settled = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         self._is_final = False
+        self._restart: RestartWatch | None = None
+        self._runs: Runs | None = None
 
     @property
     def state(self) -> State:
@@ -78,24 +94,56 @@ class Drain:
             return "serving"
         return "settled" if self._settled.is_set() else "draining"
 
-    def begin(self) -> None:
-        """Refuses starts from now on; the others go on, those that were let in before as well."""
-        if self._following is not None:
+    @property
+    def is_holding(self) -> bool:
+        """Whether starts are held, in place of being refused."""
+        return self._restart is not None
+
+    @property
+    def held(self) -> int:
+        """How many are held."""
+        return self._starts.admission.held
+
+    @property
+    def under_way(self) -> int:
+        """How many starts and changes were let in, and are not answered yet."""
+        return self._starts.under_way
+
+    @property
+    def in_hermes(self) -> int | None:
+        """How many turns run in Hermes, as it said last; None if it has not said, or nothing drains."""
+        return None if self._runs is None else len(self._runs.runs)
+
+    def begin(self, *, hold: bool = False) -> None:
+        """Refuses starts from now on; those that were let in before go on. Asked again, what is asked last counts.
+
+        Args:
+            hold: Starts are held in place of that, each for `hold` seconds at most. They go on, and nothing is drained
+                any more, as soon as Hermes is back after a restart.
+        """
+        if not self._is_final:
+            self._begin(hold=hold)
+
+    def _begin(self, *, hold: bool) -> None:
+        if self._following is not None and hold == self.is_holding:
             return
-        self._starts.is_closed = True
-        self._report(DrainBegan(self._relays.total, self._starts.under_way))
-        self._following = self._tasks.spawn(self._follow(), "draining")
+        if hold:
+            self._restart = RestartWatch()
+            self._starts.admission.hold(self.hold)
+        else:
+            self._restart = None
+            self._starts.admission.refuse()
+        self._report(DrainBegan(self._relays.total, self._starts.under_way, self.is_holding))
+        if self._following is None:
+            self._following = self._tasks.spawn(self._follow(), "draining")
 
     def resume(self) -> bool:
-        """Undoes `begin`. False if it cannot be undone, since the proxy ends."""
+        """Undoes `begin`, and lets in what is held. False if it cannot be undone, since the proxy ends."""
         if self._is_final:
             return False
         if self._following is not None:
             self._following.cancel()
-            self._following = None
-            self._starts.is_closed = False
-            self._settled.clear()
-            self._report(DrainResumed())
+            self._end("asked")
         return True
 
     async def settled(self) -> None:
@@ -105,11 +153,13 @@ class Drain:
     async def finish(self) -> None:
         """Begins for good, and waits until the proxy may end, for `timeout` seconds at most (P7).
 
+        What is held is refused, as this proxy cannot carry it out any more.
+
         It may end when every turn that somebody watches was relayed to its end, and nothing is under way that it alone
         knows of. A turn that nobody watches goes on in Hermes (P10), and the next proxy learns of it.
         """
         self._is_final = True
-        self.begin()
+        self._begin(hold=False)
         try:
             async with asyncio.timeout(self.timeout):
                 while not await self._is_quiet():  # noqa: ASYNC110 - of many things, each in its own place
@@ -120,12 +170,20 @@ class Drain:
     async def _follow(self) -> None:
         while True:
             with failing_open(self._report, "draining"):
+                if await self._look():
+                    return self._end("restarted")
                 if not await self._is_quiet() or await self._runs_a_turn():
                     self._settled.clear()
                 elif not self._settled.is_set():
                     self._settled.set()
                     self._report(DrainSettled())
             await asyncio.sleep(INTERVAL)
+
+    def _end(self, why: Literal["asked", "restarted"]) -> None:
+        self._following = self._restart = self._runs = None
+        self._settled.clear()
+        self._report(DrainResumed(why, self.held))
+        self._starts.admission.let_in()
 
     async def _is_quiet(self) -> bool:
         """Whether no turn is watched or about to be, and no start or cancel is under way."""
@@ -136,18 +194,30 @@ class Drain:
 
     async def _runs_a_turn(self) -> bool:
         """Whether one runs in Hermes: as it says itself, or else as is believed."""
-        runs = await self._ask()
-        return bool(await self._ownership.live_streams()) if runs is None else not runs.is_empty
+        if self._runs is None:
+            return bool(await self._ownership.live_streams())
+        return not self._runs.is_empty
 
-    async def _ask(self) -> Runs | None:
+    async def _look(self) -> bool:
+        """Asks what runs in Hermes; whether it is back after the restart that is waited for, if one is."""
+        asked = self._ownership.clock()
         try:
             async with asyncio.timeout(_PATIENCE):
                 answer = await self._backend.ask_health()
         except BackendUnreachableError:
-            return _NOBODY
+            self._runs = _NOBODY
+            if self._restart is not None:
+                self._restart.lost()
+            return False
         except (ProxyError, TimeoutError):
-            return None
-        return read_runs(answer.status, answer.body)
+            self._runs = None
+            return False
+        self._runs = await self._health.learn(answer, asked)
+        return self._restart is not None and self._is_back(self._restart, answer, asked)
+
+    def _is_back(self, restart: RestartWatch, answer: Answer, asked: float) -> bool:
+        start = read_server_start(answer.status, answer.body, asked, self._ownership.clock())
+        return answer.status == HTTPStatus.OK and restart.answered(start)
 
 
 def _is_under_way(stream: StreamRecord, now: float) -> bool:

@@ -1,11 +1,11 @@
 """The way of a request: which call it is, who judges it, and who carries it out."""
 
 from collections.abc import Awaitable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from proxy.backend.health import Health as BackendHealth
 from proxy.core.observations import StatusSeen
+from proxy.guard.admission import Ticket
 from proxy.guard.cancel import CancelGuard
 from proxy.guard.changes import ChangeGuard
 from proxy.guard.label import Judged
@@ -141,17 +141,18 @@ class Handler:
                 return self._change(request, call)
 
     async def _start(self, request: Request, *, takes_turn: bool) -> Response:
-        with self.starts.admitted():
+        with self.starts.admission.admitted() as ticket:
             body = request.body()
             if body is None:
                 return await forward(request, self.upstream, Lane.CONTROL)
-            return await self._start_with(request, body, takes_turn=takes_turn)
+            return await self._start_with(request, body, ticket, takes_turn=takes_turn)
 
-    async def _start_with(self, request: Request, body: Body, *, takes_turn: bool) -> Response:
+    async def _start_with(self, request: Request, body: Body, ticket: Ticket, *, takes_turn: bool) -> Response:
+        head = request.head()
         async with self.spool.taking(body) as whole:
             if isinstance(whole, Body):
-                return _reply(request, await self.starts.answer_large(request.head(), whole))
-            async with self.once.answered(request.head(), whole, takes_turn=takes_turn) as judged:
+                return _reply(request, await self.starts.answer_large(head, whole, ticket))
+            async with self.once.answered(head, whole, ticket, takes_turn=takes_turn) as judged:
                 return _reply(request, judged)
 
     async def _goal(self, request: Request) -> Response:
@@ -160,9 +161,9 @@ class Handler:
         held = b"" if body is None else await in_memory(body, _LONGEST_GOAL)
         if isinstance(held, bytes) and not self._kicks_off(held):
             return await forward(request, self.upstream, Lane.CONTROL, body=Body.of(held) if body else None)
-        with self.starts.admitted():
+        with self.starts.admission.admitted() as ticket:
             whole = Body.of(held) if isinstance(held, bytes) else held
-            return await self._start_with(request, whole, takes_turn=True)
+            return await self._start_with(request, whole, ticket, takes_turn=True)
 
     def _kicks_off(self, body: bytes) -> bool:
         with failing_open(self.report, "reading a goal"):
@@ -173,11 +174,16 @@ class Handler:
         body = request.body()
         if body is None:
             return await forward(request, self.upstream, Lane.CALLS)
-        with self.starts.admitted() if change.is_turn else nullcontext():
-            async with self.spool.taking(body) as whole:
-                if isinstance(whole, Body):
-                    return await self.changes.answer_large(request, whole)
-                return await self.changes.answer(request, change, whole)
+        if not change.is_turn:
+            return await self._change_with(request, change, body, self.starts.admission.free())
+        with self.starts.admission.admitted() as ticket:
+            return await self._change_with(request, change, body, ticket)
+
+    async def _change_with(self, request: Request, change: Change, body: Body, ticket: Ticket) -> Response:
+        async with self.spool.taking(body) as whole:
+            if isinstance(whole, Body):
+                return await self.changes.answer_large(request, whole, ticket)
+            return await self.changes.answer(request, change, whole, ticket)
 
     async def _steer(self, request: Request) -> Response:
         body = request.body()

@@ -11,6 +11,7 @@ from typing import Final
 from proxy.backend.backend import Backend
 from proxy.core.records import StreamState
 from proxy.events.starts import StartReplayed
+from proxy.guard.admission import Ticket
 from proxy.guard.label import Judged
 from proxy.guard.repeats import Accepted, Asked, First, Repeats
 from proxy.guard.spool import Whole, digest_of
@@ -56,12 +57,15 @@ class Once:
         self._repeats: Repeats[asyncio.Event] = Repeats(ownership.clock, secrets.token_bytes(_SECRET))
 
     @asynccontextmanager
-    async def answered(self, head: RequestHead, whole: Whole, *, takes_turn: bool) -> AsyncIterator[Judged]:
+    async def answered(
+        self, head: RequestHead, whole: Whole, ticket: Ticket, *, takes_turn: bool
+    ) -> AsyncIterator[Judged]:
         """The answer to a start whose body has arrived whole; it is sent to the browser in the context.
 
         Args:
             head: The request.
             whole: Its JSON.
+            ticket: How it was met; it may be held first.
             takes_turn: False for a side stream, which runs in a session of its own.
 
         Raises:
@@ -75,7 +79,7 @@ class Once:
                 if repeated is not None:
                     yield repeated
                     return
-        task = self._starts.begin(head, whole, takes_turn=takes_turn)
+        task = self._starts.begin(head, whole, ticket, takes_turn=takes_turn)
         own = self._remember(asked, task) if asked is not None else None
         if own is not None:
             with self._repeats.awaited(own):

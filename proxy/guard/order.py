@@ -20,7 +20,7 @@ class Order:
 
     Attributes:
         turns: One of them at a time in a session, in the order in which they were asked for.
-        under_way: How many were let in, or run though their browser has left, and are not answered yet.
+        under_way: How many are counted now.
     """
 
     def __init__(self, tasks: Tasks) -> None:
@@ -39,12 +39,8 @@ class Order:
 
     def spawn(self, work: Coroutine[Any, Any, T], name: str, whole: Whole) -> asyncio.Task[T]:
         """Starts what its browser cannot break off, and keeps the body that it needs for as long as it lasts."""
-        task = self._tasks.spawn(self._to_its_end(work), name)
+        task = self._tasks.spawn(work, name)
         if isinstance(whole, Spooled):
             whole.share()
             task.add_done_callback(lambda _: whole.close())
         return task
-
-    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
-        with self.counted():
-            return await work

@@ -1,8 +1,6 @@
 """Starts: one at a time in a session, and not before what was cancelled has settled."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 
 from proxy.backend.backend import Backend
@@ -16,21 +14,18 @@ from proxy.events.starts import (
     StartReceived,
     StartUnordered,
 )
+from proxy.guard.admission import Admission, Ticket
 from proxy.guard.holding import hold, waiting_start
 from proxy.guard.label import Judged
 from proxy.guard.order import Order
 from proxy.guard.spool import Whole, body_of, session_of
 from proxy.guard.turns import Turns
 from proxy.hermes import answers
-from proxy.http.errors import DrainingError
 from proxy.http.message import Answer, Body, RequestHead
 from proxy.ownership.limits import Live
 from proxy.ownership.ownership import Ownership
 from proxy.reporting import Report, failing_open
 from proxy.tasks import Tasks
-
-_COME_BACK = 5
-"""Whole seconds: a drain takes as long as the turns that run."""
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.4
@@ -53,7 +48,7 @@ class StartGuard:
 
     Attributes:
         order: The order of each session's turns, which whatever changes them keeps as well.
-        is_closed: Whether no further start is let in.
+        admission: Whether a start is let in.
     """
 
     def __init__(  # noqa: PLR0913 - each is a part of its own
@@ -73,51 +68,49 @@ class StartGuard:
         self._report = report
         self._numbers = count(1)
         self.order = Order(tasks)
-        self.is_closed = False
+        self.admission = Admission(self.order, ownership.clock, report)
 
     @property
     def under_way(self) -> int:
         """How many starts and changes were let in, or run though their browser has left, and are not answered yet."""
         return self.order.under_way
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Lets a start in, for as long as the context lasts; one that was let in goes on, whatever begins meanwhile.
-
-        Raises:
-            DrainingError: no start is let in now.
-        """
-        if self.is_closed:
-            sentence = "No new turn can begin now, as the server is about to restart; try again shortly."
-            raise DrainingError(sentence, retry_after=_COME_BACK)
-        with self.order.counted():
-            yield
-
-    def begin(self, head: RequestHead, body: Whole, *, takes_turn: bool) -> asyncio.Task[Judged]:
+    def begin(self, head: RequestHead, body: Whole, ticket: Ticket, *, takes_turn: bool) -> asyncio.Task[Judged]:
         """Carries out a start whose body has arrived whole, so that only the answer needs its browser.
 
         Args:
             head: The request.
             body: Its JSON.
+            ticket: How it was met; it may be held first.
             takes_turn: False for a side stream, which runs in a session of its own.
 
         Returns:
-            What has the answer, or the `ProxyError` that says why the backend gave none.
+            What has the answer, or the `ProxyError` that says why there is none: the backend gave none, or it was held
+            and is not let in.
         """
-        return self.order.spawn(self._carry_out(head, body, takes_turn=takes_turn), "start", body)
+        return self.order.spawn(self._carry_out(head, body, ticket, takes_turn=takes_turn), "start", body)
 
-    async def answer_large(self, head: RequestHead, body: Body) -> Judged:
-        """The answer to a start whose body there is no room for: it goes on at once (P7)."""
+    async def answer_large(self, head: RequestHead, body: Body, ticket: Ticket) -> Judged:
+        """The answer to a start whose body there is no room for: it goes on at once (P7).
+
+        Raises:
+            ProxyError: the backend gave none, or it would have to be held.
+        """
+        ticket.vouch()
         self._report(StartPassedLarge())
         asked = self._ownership.clock()
         answer = await self._backend.ask(head, body)
         await self._learn(answer, None, asked, takes_turn=True)
         return Judged(answer, "forwarded")
 
-    async def _carry_out(self, head: RequestHead, body: Whole, *, takes_turn: bool) -> Judged:
+    async def _carry_out(self, head: RequestHead, body: Whole, ticket: Ticket, *, takes_turn: bool) -> Judged:
         session_id: str | None = None
         with failing_open(self._report, "reading a start"):
             session_id = session_of(body)
+        async with ticket.passing(session_id):
+            return await self._let_in(head, body, session_id, takes_turn=takes_turn)
+
+    async def _let_in(self, head: RequestHead, body: Whole, session_id: str | None, *, takes_turn: bool) -> Judged:
         if session_id is None or not takes_turn:
             asked = self._ownership.clock()
             answer = await self._backend.ask(head, body_of(body))

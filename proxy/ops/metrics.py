@@ -26,6 +26,8 @@ from proxy.events.process import OperatorDropped
 from proxy.events.relays import RelayEnded, RelayOpened, RelayWrote, UpstreamClosed, UpstreamOpened
 from proxy.events.requests import RequestEnded, RequestRefused
 from proxy.events.starts import (
+    HoldEnded,
+    HoldRefused,
     StartAnswered,
     StartConflictSpurious,
     StartForwarded,
@@ -61,7 +63,8 @@ class Levels:
         lanes: By name.
         logs: Bytes of turns that are kept.
         reachable: Whether the backend answers.
-        draining: Whether new starts are turned away.
+        draining: Whether new starts are turned away, or held.
+        held: How many are held until the backend is back after a restart.
     """
 
     streams: Mapping[str, int]
@@ -69,6 +72,7 @@ class Levels:
     logs: int
     reachable: bool
     draining: bool
+    held: int = 0
 
 
 class Metrics:
@@ -115,6 +119,7 @@ class Metrics:
         self._reachable.set(levels.reachable)
         self._logs.set(levels.logs)
         self._draining.set(levels.draining)
+        self._held.set(levels.held)
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
@@ -148,6 +153,7 @@ class Metrics:
             self._unsettled.labels(step)  # from 0 on, or nobody would see the first one as an increase
         self._starts = counter("starts", "Starts answered, by whether they were held before.", "verdict")
         self._holds_expired = counter("start_holds_expired", "Starts that went on unsettled (P7).")
+        self._drain_holds = counter("drain_holds", "Starts that were held over a restart, by what became.", "outcome")
         self._conflicts_retried = counter("start_conflicts_retried", "Spurious 409s that were tried again (F2).")
         self._starts_replayed = counter("starts_replayed", "Starts given the first one's answer, by why.", "why")
         self._orphans = counter("orphans_closed", "Streams from the backend that the proxy closed, by cause.", "cause")
@@ -179,7 +185,8 @@ class Metrics:
         self._lane_limits = gauge("lane_slots", "Connections to the backend allowed at once.", "lane")
         self._lane_slots = gauge("lane_slots_in_use", "Connections to the backend in use.", "lane")
         self._reachable = gauge("backend_reachable", "1 while the backend answers.")
-        self._draining = gauge("draining", "1 while new starts are turned away.")
+        self._draining = gauge("draining", "1 while new starts are turned away, or held.")
+        self._held = gauge("drain_held", "Starts held until the backend is back after a restart.")
 
     # -- what was reported ------------------------------------------------------------------------
 
@@ -207,6 +214,10 @@ class Metrics:
                 self._waiting.discard(start)
             case StartHoldExpired():
                 self._holds_expired.inc()
+            case HoldEnded(outcome=outcome):
+                self._drain_holds.labels(outcome).inc()
+            case HoldRefused():
+                self._drain_holds.labels("full").inc()
             case StartConflictSpurious(start=start):
                 self._conflicts_retried.inc()
                 self._waiting.add(start)

@@ -21,14 +21,30 @@ Clock = Callable[[], float]
 
 
 class Drain(Protocol):
-    """Turning new starts away, so that the backend can be restarted without harm."""
+    """Turning new starts away or holding them, so that the backend can be restarted without harm."""
 
     @property
     def state(self) -> Literal["serving", "draining", "settled"]:
         """Settled once nothing runs any more that the restart would break off."""
 
-    def begin(self) -> None:
-        """Turns new starts away from now on."""
+    @property
+    def is_holding(self) -> bool:
+        """Whether new starts are held until the backend is back, in place of being turned away."""
+
+    @property
+    def held(self) -> int:
+        """How many are held."""
+
+    @property
+    def under_way(self) -> int:
+        """How many were let in, and are not answered yet."""
+
+    @property
+    def in_hermes(self) -> int | None:
+        """How many turns the backend runs, as it said last while draining; None if it has not said."""
+
+    def begin(self, *, hold: bool) -> None:
+        """Turns new starts away from now on, or holds them."""
 
     def resume(self) -> bool:
         """Lets starts through again; False if the proxy is about to end, and does not."""
@@ -115,6 +131,7 @@ class Views:
             logs=self._sources.logs(),
             reachable=await self._sources.away_since() is None,
             draining=self._sources.drain.state != "serving",
+            held=self._sources.drain.held,
         )
 
     async def status(self) -> dict[str, Any]:
@@ -131,7 +148,21 @@ class Views:
             "lanes": {name: {"in_use": lane.in_use, "limit": lane.limit} for name, lane in lanes.items()},
             "streams": _by_state(await self._sources.busy()),
             "log": self._sources.logs(),
+            "held": self._sources.drain.held,
             **self._journals.metrics.totals(),
+        }
+
+    async def drain(self) -> dict[str, Any]:
+        """What becomes of new turns, and what a drain waits for, as far as it is a turn that still runs."""
+        drain = self._sources.drain
+        turns = (await self.streams())["streams"]
+        return {
+            "state": drain.state,
+            "hold": drain.is_holding,
+            "held": drain.held,
+            "under_way": drain.under_way,
+            "in_hermes": drain.in_hermes,
+            "turns": [turn for turn in turns if turn["in_hermes"] is not False],
         }
 
     async def streams(self) -> dict[str, Any]:

@@ -1,14 +1,11 @@
 """All I/O of a report: asks and reads what it is made of, and writes it. It says so if it cannot get something."""
 
 import asyncio
-import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +14,7 @@ import aiohttp
 from proxy import __version__
 from proxy.check import Report, as_json, look
 from proxy.config import AdminSettings, Settings, TraceSettings, UserError, in_force
-from proxy.http.errors import ProxyError
-from proxy.http.forward import exchange
-from proxy.http.message import RequestHead
-from proxy.http.upstream.lanes import Lane, Lanes
-from proxy.http.upstream.origin import Origin
-from proxy.http.upstream.upstream import Upstream
+from proxy.console.client import asking
 from proxy.problem.composing import Gathered, compose
 from proxy.problem.knowing import known_secrets
 from proxy.problem.loglines import read_log
@@ -30,10 +22,6 @@ from proxy.problem.masking import Masker
 from proxy.problem.traces import Lines, parsed
 
 CALLS: Final = ("/api/status", "/api/streams", "/api/cancels?limit=50")
-_PATIENCE: Final = 5.0
-"""Seconds for each call of the admin listener, which answers at once."""
-_LARGEST: Final = 4 << 20
-"""Most bytes of its answer."""
 _OURS: Final = "STREAM_GUARD__"
 
 
@@ -115,35 +103,14 @@ async def _ask(settings: Settings, cookie: str | None) -> tuple[dict[str, Any], 
 
 async def _answers(admin: AdminSettings) -> tuple[dict[str, Any], list[str]]:
     """What the admin listener says, by path, and why it does not."""
-    if not admin.enabled:
-        return {}, ["admin.enabled is false, so the running proxy could not be asked."]
-    url = _reachable(admin).url
     answers: dict[str, Any] = {}
     try:
-        with closing(Upstream(Origin.parse(url), Lanes())) as listener:
+        with asking(admin) as client:
             for path in CALLS:
-                answers[path] = await _answer(listener, path, admin.bearer)
-    except (ProxyError, TimeoutError, ValueError):
-        why = "is it running, and is --admin where it listens?"
-        return answers, [f"The running proxy could not be asked at {url}: {why}"]
+                answers[path] = await client.ask(path)
+    except UserError as error:
+        return answers, [str(error)]
     return answers, []
-
-
-async def _answer(listener: Upstream, path: str, token: str | None) -> Any:
-    told = () if token is None else ((b"Authorization", f"Bearer {token}".encode()),)
-    head = RequestHead("GET", path.encode(), told)
-    async with asyncio.timeout(_PATIENCE):
-        return json.loads((await exchange(listener, head, Lane.CONTROL, limit=_LARGEST, repeatable=False)).body)
-
-
-def _reachable(admin: AdminSettings) -> AdminSettings:
-    """Where a listener on every address is asked: on this host."""
-    try:
-        address = ip_address(admin.host)
-    except ValueError:
-        return admin
-    here = "127.0.0.1" if address.version == 4 else "::1"  # noqa: PLR2004 - of the Internet Protocol
-    return admin.model_copy(update={"host": here}) if address.is_unspecified else admin
 
 
 def _traces(trace: TraceSettings) -> tuple[tuple[tuple[str, Lines], ...], list[str]]:

@@ -325,8 +325,25 @@ async def test_draining_turns_new_starts_away_until_it_is_undone(make_stage: Mak
     await stage.until(lambda said: said["state"] == "settled")
 
     resumed = await stage.operator.call("POST", "/api/drain", json={"action": "resume"})
-    assert resumed.json == {"state": "serving"}
+    assert resumed.json["state"] == "serving"
     assert (await stage.browser.start(session_id, "n=2 tag=B")).status == 200
+
+
+async def test_a_drain_that_holds_tells_what_runs_and_what_waits(make_stage: MakeStage) -> None:
+    stage = await make_stage()
+    session_id, stream_id, tab = await stage.browser.turn("n=40 d=0.02 tag=A")
+
+    await stage.operator.call("POST", "/api/drain", json={"action": "begin", "hold": True})
+    starting = asyncio.create_task(stage.browser.start(session_id, "n=2 tag=B"))
+    said = await stage.until(lambda said: said["held"] == 1, "/api/drain")
+    assert [turn["stream"] for turn in said["turns"]] == [stream_id[:8]]
+    assert (said["state"], said["under_way"]) == ("draining", 0)
+    await tab.ended()
+    assert (await stage.until(lambda said: said["state"] == "settled", "/api/drain"))["turns"] == []
+    await stage.backend.restart()
+    assert (await starting).status == 200
+    metrics = (await stage.operator.call("GET", "/metrics")).json.decode()
+    assert 'stream_guard_drain_holds_total{outcome="let_in"} 1.0' in metrics
 
 
 async def test_nothing_that_was_said_and_no_whole_id_is_told(make_stage: MakeStage) -> None:

@@ -86,6 +86,7 @@ LIVE: list[tuple[str, str, Any, Callable[[Running], Any]]] = [
     ("client", "connections", 7, lambda proxy: proxy.server.rules.connections),
     ("client", "body_rate", 7, lambda proxy: proxy.server.rules.body_rate),
     ("drain", "timeout", 7.0, lambda proxy: proxy.guard.drain.timeout),
+    ("drain", "hold", 7.0, lambda proxy: proxy.guard.drain.hold),
     ("log", "slow_after", 7.0, lambda proxy: proxy.observer.slow_after),
     ("ownership", "settle_timeout", 7.0, lambda proxy: proxy.guard.live.now.settle_timeout),
     ("ownership", "answer_timeout", 7.0, lambda proxy: proxy.guard.live.now.answer_timeout),

@@ -31,6 +31,7 @@ HAPPENED: list[tuple[str, dict[str, Any]]] = [
     ("cancel_settled", {"took": 0.1, "slot_free": 0.1, "missing": []}),
     ("start_answered", {"held": True, "waited": 0.1}),
     ("start_replayed", {"why": "connection_lost"}),
+    ("hold_ended", {"outcome": "let_in"}),
     ("upstream_closed", {"why": None}),
     ("relay_opened", {"joined": "cursor", "behind": 100}),
     ("request_refused", {"code": "cross_site"}),

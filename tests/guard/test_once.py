@@ -48,27 +48,39 @@ def runs(lab: Lab) -> int:
     return len({request.stream_id for request in lab.backend.ledger.model_requests})
 
 
-async def send(lab: Lab, session_id: str, headers: dict[str, str] | None = None) -> RawBrowser:
-    """A browser that has sent a start, whose turn runs."""
-    turns, body = runs(lab), json.dumps({"session_id": session_id, "message": LONG}).encode()
+async def post(lab: Lab, session_id: str, headers: dict[str, str] | None = None) -> RawBrowser:
+    """A browser that has sent a start."""
+    body = json.dumps({"session_id": session_id, "message": LONG}).encode()
     own = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     head = f"POST {START} HTTP/1.1\r\nHost: hermes\r\nContent-Type: application/json\r\nUser-Agent: x\r\n{own}"
     browser = RawBrowser(int(lab.browser.base.rpartition(":")[2]))
     await browser.connect()
     await browser.send(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return browser
+
+
+async def send(lab: Lab, session_id: str, headers: dict[str, str] | None = None) -> RawBrowser:
+    """A browser that has sent a start, whose turn runs."""
+    turns = runs(lab)
+    browser = await post(lab, session_id, headers)
     await lab.backend.ledger.until(lambda: runs(lab) > turns)
     return browser
 
 
-async def cut(lab: Lab, session_id: str, headers: dict[str, str] | None = None) -> None:
-    """A start whose browser leaves by RST once its turn runs, before its answer, as the proxy has noticed."""
+async def leave(lab: Lab, browser: RawBrowser) -> None:
+    """It leaves by RST before its answer, as the proxy has noticed."""
     known = len(lab.notices.of("request_ended"))
-    (await send(lab, session_id, headers)).leave_by_rst()
+    browser.leave_by_rst()
     async with asyncio.timeout(5):
         while len(lab.notices.of("request_ended")) == known:
             lab.changed.clear()
             await lab.changed.wait()
     assert lab.notices.of("request_ended")[-1]["ended_by"] == "browser"
+
+
+async def cut(lab: Lab, session_id: str, headers: dict[str, str] | None = None) -> None:
+    """A start whose browser leaves by RST once its turn runs, before its answer, as the proxy has noticed."""
+    await leave(lab, await send(lab, session_id, headers))
 
 
 async def lost(lab: Lab, headers: dict[str, str] | None = None) -> str:
@@ -113,6 +125,28 @@ async def test_a_start_that_comes_again_while_the_first_is_under_way_waits_for_i
 
     assert (again.status, replayed(again), runs(lab)) == (200, True, 1)
     assert again.json["stream_id"] == lab.backend.ledger.model_requests[0].stream_id
+
+
+@pytest.mark.parametrize("headers", [{}, KEY], ids=["without a key", "with a key"])
+async def test_a_start_that_is_held_over_a_restart_and_comes_again_is_one_turn(
+    make_lab: MakeLab, headers: dict[str, str]
+) -> None:
+    """Who waits for Hermes' restart may lose patience, and reload."""
+    lab = await make_lab("v0.52.262")
+    session_id = await lab.browser.new_session()
+    lab.drain.begin(hold=True)
+    first = await post(lab, session_id, headers)
+    await lab.until_reported("turn_held")
+    await leave(lab, first)
+
+    again = asyncio.create_task(lab.browser.start(session_id, LONG, headers=headers))
+    await asyncio.sleep(0.1)  # so that it waits before the first goes on; if not, it is given the answer as well
+    assert lab.drain.held == 1
+    lab.drain.resume()
+    reply = await again
+
+    assert (reply.status, replayed(reply), runs(lab)) == (200, True, 1)
+    assert len(lab.backend.ledger.requests_for(START)) == 1
 
 
 async def test_two_starts_with_one_key_at_once_are_one_turn(make_lab: MakeLab, release: str) -> None:
@@ -332,9 +366,9 @@ async def test_an_answer_is_given_once_more_as_it_was_but_for_its_cookies() -> N
     async with Tasks() as tasks:
         starts = StartGuard(backend, beliefs, apart=Turns(), tasks=tasks, live=limits, report=notes)
         once = Once(starts, backend, beliefs, live=limits, report=notes)
-        async with once.answered(head, b"{}", takes_turn=True) as first:
+        async with once.answered(head, b"{}", starts.admission.free(), takes_turn=True) as first:
             pass
-        async with once.answered(head, b"{}", takes_turn=True) as again:
+        async with once.answered(head, b"{}", starts.admission.free(), takes_turn=True) as again:
             pass
 
     assert first.answer.headers == ((b"Date", b"now"), (b"Set-Cookie", b"a=1"))

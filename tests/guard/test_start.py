@@ -122,7 +122,8 @@ async def test_a_start_that_is_tried_again_is_held_again() -> None:
         guard = StartGuard(
             cast("Backend", backend), beliefs, apart=Turns(), tasks=tasks, live=live(settle_timeout=5.0), report=notes
         )
-        start = guard.begin(RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}', takes_turn=True)
+        head, body = RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}'
+        start = guard.begin(head, body, guard.admission.free(), takes_turn=True)
         await asyncio.sleep(0.2)
         await beliefs.observe(CancelSent(loop.time(), "x", "c-1", "me"))
         await asyncio.sleep(0.32)

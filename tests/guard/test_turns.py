@@ -120,7 +120,7 @@ async def test_a_start_behind_one_that_takes_too_long_goes_on_without_its_turn()
             live=live(settle_timeout=5.0),
             report=notes,
         )
-        start = RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}'
+        start = RequestHead("POST", b"/api/chat/start"), b'{"session_id": "s"}', starts.admission.free()
 
         answers = await asyncio.gather(*(starts.begin(*start, takes_turn=True) for _ in range(2)))
 

@@ -219,7 +219,8 @@ class Shell(RuleBasedStateMachine):
         body = json.dumps({"session_id": session}).encode()
         head = _head("POST", "/api/session/undo")
         request: Any = SimpleNamespace(head=lambda: head, account=Account(self.loop.time))
-        self.requests.append(self._spawn(self.handler.changes.answer(request, Change(head.target.decode()), body)))
+        change, free = Change(head.target.decode()), self.handler.starts.admission.free()
+        self.requests.append(self._spawn(self.handler.changes.answer(request, change, body, free)))
         self._run(asyncio.sleep(0))
 
     @precondition(lambda self: self.hermes.turns)
@@ -446,7 +447,8 @@ class Shell(RuleBasedStateMachine):
             self._note_order(asked)
 
     async def _start(self, head: RequestHead, body: bytes) -> Judged:
-        async with self.handler.once.answered(head, body, takes_turn=True) as judged:
+        free = self.handler.starts.admission.free()
+        async with self.handler.once.answered(head, body, free, takes_turn=True) as judged:
             return judged
 
     async def _watched(self, work: Coroutine[Any, Any, T]) -> T:

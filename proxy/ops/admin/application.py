@@ -35,6 +35,7 @@ def application(views: Views, metrics: Metrics, feed: Feed, drain: Drain, admiss
             web.get("/api/cancels/{id}", calls.cancel),
             web.get("/api/history", calls.history),
             web.get(calls.EVENTS, calls.events, allow_head=False),
+            web.get("/api/drain", calls.drained),
             web.post("/api/drain", calls.drain),
             *_page(),
         ]

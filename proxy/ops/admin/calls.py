@@ -23,7 +23,7 @@ EVENTS = "/api/events"
 _SHOWN = 50
 """Cancels listed unless told otherwise."""
 
-_ACTIONS = '{"action": "begin"} or {"action": "resume"}'
+_ACTIONS = '{"action": "begin"}, {"action": "begin", "hold": true} or {"action": "resume"}'
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -88,18 +88,26 @@ async def events(request: web.Request) -> web.StreamResponse:
     return await follow(request, request.app[FEED])
 
 
+async def drained(request: web.Request) -> web.Response:
+    """What becomes of new turns, and which still run."""
+    _query(request)
+    return web.json_response(await request.app[VIEWS].drain())
+
+
 async def drain(request: web.Request) -> web.Response:
-    """Begins to drain, or resumes."""
+    """Begins to drain, or resumes; what `drained` says from then on."""
     _query(request)
     steered = request.app[DRAIN]
-    if await _action(request) == "begin":
-        steered.begin()
-    elif not steered.resume():
-        raise RefusalError(HTTPStatus.CONFLICT, "ending", "The proxy is about to end, and cannot resume.")
-    return web.json_response({"state": steered.state})
+    match await _action(request):
+        case "begin", hold:
+            steered.begin(hold=hold)
+        case _ if not steered.resume():
+            raise RefusalError(HTTPStatus.CONFLICT, "ending", "The proxy is about to end, and cannot resume.")
+    return web.json_response(await request.app[VIEWS].drain())
 
 
-async def _action(request: web.Request) -> str:
+async def _action(request: web.Request) -> tuple[str, bool]:
+    """What is asked for, and whether new turns are to be held."""
     if request.content_type != "application/json":
         raise RefusalError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -107,8 +115,10 @@ async def _action(request: web.Request) -> str:
             f"Send {_ACTIONS} with Content-Type: application/json.",
         )
     match _parsed(await request.read()):
+        case {"action": "begin", "hold": bool(hold), **rest} if not rest:
+            return "begin", hold
         case {"action": "begin" | "resume" as action, **rest} if not rest:
-            return str(action)
+            return str(action), False
     raise RefusalError(HTTPStatus.BAD_REQUEST, "bad_request", f"The body should be {_ACTIONS}.")
 
 

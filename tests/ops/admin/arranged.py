@@ -46,7 +46,8 @@ def busy(guard: Guard) -> None:
         ),
         SessionRecord("stream:x", (StreamRecord("07e4e4e4cccccccc", StreamState.RUNNING, 990.0, began=990.0),)),
     )
-    guard.drain.begin()
+    guard.drain.begin(hold=True)
+    guard.drain.held, guard.drain.in_hermes = 2, 1
 
 
 def over(guard: Guard) -> None:

@@ -38,13 +38,16 @@ class Drain:
     def __init__(self) -> None:
         self.state: Literal["serving", "draining", "settled"] = "serving"
         self.ending = False
+        self.is_holding = False
+        self.held = self.under_way = 0
+        self.in_hermes: int | None = None
 
-    def begin(self) -> None:
-        self.state = "draining"
+    def begin(self, *, hold: bool) -> None:
+        self.state, self.is_holding = "draining", hold
 
     def resume(self) -> bool:
         if not self.ending:
-            self.state = "serving"
+            self.state, self.is_holding = "serving", False
         return not self.ending
 
 

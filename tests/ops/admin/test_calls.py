@@ -70,7 +70,8 @@ async def test_it_is_not_ready_otherwise(
 
 async def test_metrics_are_what_a_scraper_asks_for(guard: "Guard", operator: "Operator") -> None:
     guard.records = (record(settling()),)
-    guard.drain.begin()
+    guard.drain.begin(hold=True)
+    guard.drain.held = 3
     plain = await operator.ask("/metrics")
     open_metrics = await operator.ask("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
 
@@ -78,6 +79,7 @@ async def test_metrics_are_what_a_scraper_asks_for(guard: "Guard", operator: "Op
     assert b'stream_guard_streams{state="settling"} 1.0' in plain.body
     assert b'stream_guard_lane_slots_in_use{lane="relays"} 3.0' in plain.body
     assert b"stream_guard_draining 1.0" in plain.body
+    assert b"stream_guard_drain_held 3.0" in plain.body
     assert open_metrics.headers["Content-Type"].startswith("application/openmetrics-text")
     assert open_metrics.body.endswith(b"# EOF\n")
 
@@ -258,15 +260,40 @@ async def test_no_more_cancels_are_listed_than_asked_for(guard: "Guard", operato
 
 async def test_draining_is_begun_and_undone(guard: "Guard", operator: "Operator") -> None:
     began = await operator.ask("/api/drain", "POST", json={"action": "begin"})
-    assert (began.status, began.json) == (200, {"state": "draining"})
+    assert (began.status, began.json["state"], began.json["hold"]) == (200, "draining", False)
     assert guard.drain.state == "draining"
 
     resumed = await operator.ask("/api/drain", "POST", json={"action": "resume"})
-    assert (resumed.status, resumed.json) == (200, {"state": "serving"})
+    assert (resumed.status, resumed.json["state"]) == (200, "serving")
+
+
+@pytest.mark.parametrize("hold", [True, False])
+async def test_new_turns_are_held_if_that_is_asked_for(guard: "Guard", operator: "Operator", hold: bool) -> None:  # noqa: FBT001 - a test's parameter
+    guard.drain.held, guard.drain.under_way, guard.drain.in_hermes = 3, 1, 2
+    began = await operator.ask("/api/drain", "POST", json={"action": "begin", "hold": hold})
+
+    told = {"state": "draining", "hold": hold, "held": 3, "under_way": 1, "in_hermes": 2, "turns": []}
+    assert (began.status, began.json) == (200, told)
+    assert (await operator.ask("/api/drain")).json == told
+    assert (await operator.ask("/api/status")).json["held"] == 3
+
+
+@pytest.mark.parametrize(("runs", "shown"), [(True, 1), (None, 1), (False, 0)])
+async def test_a_drain_tells_which_turns_run(
+    guard: "Guard",
+    operator: "Operator",
+    runs: bool | None,  # noqa: FBT001 - a test's parameter
+    shown: int,
+) -> None:
+    """Not those whose end nobody saw: Hermes says that it does not run them."""
+    guard.records = (record(StreamRecord(STREAM, StreamState.RUNNING, 940.0, began=940.0)),)
+    guard.runs = runs
+    turns = (await operator.ask("/api/drain")).json["turns"]
+    assert [(turn["stream"], turn["age"]) for turn in turns] == [(STREAM[:8], 60.0)] * shown
 
 
 async def test_a_proxy_that_ends_does_not_resume(guard: "Guard", operator: "Operator") -> None:
-    guard.drain.begin()
+    guard.drain.begin(hold=False)
     guard.drain.ending = True
 
     refused = await operator.ask("/api/drain", "POST", json={"action": "resume"})
@@ -277,7 +304,7 @@ async def test_a_proxy_that_ends_does_not_resume(guard: "Guard", operator: "Oper
 
 # -- bad input ------------------------------------------------------------------------------------
 
-APIS = ["/api/status", "/api/streams", "/api/cancels", "/api/cancels/c-1", "/api/history", "/api/events"]
+APIS = ["/api/status", "/api/streams", "/api/cancels", "/api/cancels/c-1", "/api/history", "/api/drain", "/api/events"]
 
 
 def is_clear(reply: Any) -> bool:
@@ -307,7 +334,9 @@ async def test_a_cancel_that_nobody_knows_is_404(operator: "Operator") -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
-@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", *APIS])
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/readyz", "/metrics", *(path for path in APIS if path != "/api/drain")]
+)
 async def test_a_call_takes_get_only(operator: "Operator", path: str, method: str) -> None:
     reply = await operator.ask(path, method)
 
@@ -316,10 +345,10 @@ async def test_a_call_takes_get_only(operator: "Operator", path: str, method: st
     assert is_clear(reply)
 
 
-async def test_draining_takes_post_only(operator: "Operator") -> None:
-    reply = await operator.ask("/api/drain")
+async def test_draining_takes_get_and_post_only(operator: "Operator") -> None:
+    reply = await operator.ask("/api/drain", "PUT")
 
-    assert (reply.status, reply.headers["Allow"]) == (405, "POST")
+    assert (reply.status, reply.headers["Allow"]) == (405, "GET,HEAD,POST")
     assert is_clear(reply)
 
 
@@ -355,6 +384,8 @@ async def test_a_limit_that_is_none_is_400(operator: "Operator", query: str) -> 
         b"\xff",
         b"[" * 4000,
         b'{"action": "begin", "now": true}',
+        b'{"action": "begin", "hold": 1}',
+        b'{"action": "resume", "hold": true}',
     ],
 )
 async def test_a_drain_that_says_nothing_of_use_is_400(guard: "Guard", operator: "Operator", body: bytes) -> None:

@@ -83,6 +83,7 @@ def test_every_route_is_described_and_every_described_one_exists(guard: Guard) -
         "/api/cancels",
         "/api/cancels/{id}",
         "/api/history",
+        "/api/drain",
     ],
 )
 async def test_what_is_told_is_described(
@@ -148,6 +149,7 @@ async def test_too_many_followers_are_described(followed: Operator) -> None:
     ("request_", "status"),
     [
         ({"json": {"action": "begin"}}, 200),
+        ({"json": {"action": "begin", "hold": True}}, 200),
         ({"json": {"action": "resume"}}, 409),
         ({"json": {"action": "stop"}}, 400),
         ({"data": b"begin", "headers": {"Content-Type": "text/plain"}}, 415),
@@ -163,15 +165,17 @@ async def test_draining_is_described(guard: Guard, operator: Operator, request_:
 
 def test_the_body_that_drains_is_described() -> None:
     valid = Draft202012Validator(SCHEMAS["DrainAction"]).is_valid
-    assert [valid(body) for body in ({"action": "begin"}, {"action": "resume"})] == [True, True]
+    right = ({"action": "begin"}, {"action": "begin", "hold": True}, {"action": "resume"})
+    assert all(valid(body) for body in right)
     wrong: tuple[Any, ...] = ({}, {"action": "stop"}, {"action": "begin", "now": True}, [])
+    wrong = (*wrong, {"action": "begin", "hold": 1}, {"action": "resume", "hold": True})
     assert not any(valid(body) for body in wrong)
 
 
 # -- refusals -------------------------------------------------------------------------------------
 
 GUARDED = [(path, method) for path, method, operation in operations() if operation.get("security") != []]
-QUERIED = [path for path, _, operation in operations() if "400" in operation["responses"] and path != "/api/drain"]
+QUERIED = [path for path, _, operation in operations() if "400" in operation["responses"]]
 
 
 @pytest.mark.parametrize(("path", "method"), GUARDED)
@@ -208,8 +212,7 @@ async def test_the_limit_is_the_described_one(operator: Operator, limit: int, is
 
 async def test_the_wrong_method_is_described(operator: Operator) -> None:
     for path, method, _ in operations():
-        wrong = "GET" if method == "POST" else "POST"
-        reply = await operator.ask(path.format(file="page.js", id="c-1"), wrong)
+        reply = await operator.ask(path.format(file="page.js", id="c-1"), "PUT")
         assert reply.status == 405
         check(reply, path, method)
 

@@ -71,6 +71,11 @@ function held({ starts_waiting: waiting }) {
   return [{ mood: "note", text: `${count(waiting, "next turn waits", "next turns wait")} until the stopped one has settled.` }];
 }
 
+function heldOver({ held: number }) {
+  if (!number) return [];
+  return [{ mood: "note", text: `${count(number, "new turn is", "new turns are")} held until Hermes is back after its restart.` }];
+}
+
 function mistakes({ internal_errors: number }) {
   if (!number) return [];
   return [{ mood: "bad", text: `The proxy made ${count(number, "mistake")} and let those requests pass unguarded; its log says more.` }];
@@ -80,7 +85,8 @@ function mistakes({ internal_errors: number }) {
 export function concerns({ status, cancels }) {
   const found = [
     ...backend(status), ...lanes(status), ...unstopped(cancels), ...slowStops(cancels), ...unsettledStops(cancels),
-    ...failedStops(cancels), ...mistakes(status), ...draining(status), ...held(status),
+    ...failedStops(cancels), ...mistakes(status), ...draining(status), ...heldOver(status),
+    ...held(status),
   ];
   if (found.length) return found.sort((a, b) => HEEDED[a.mood] - HEEDED[b.mood]);
   return [{ mood: "good", text: "All is well: Hermes answers, and no Stop is stuck." }];
