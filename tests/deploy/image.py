@@ -17,7 +17,9 @@ from pathlib import Path
 
 from tests.deploy.programs import need
 
-PATIENCE = 15.0
+PATIENCE = 60.0
+"""Seconds. A container compiles all of the proxy when it starts, which takes long beside other tests."""
+
 PYTHON = Path(sys.executable).resolve()
 """Outside of any virtual environment."""
 

@@ -18,7 +18,8 @@ pytestmark = [
 ]
 
 DOCKERFILE = DEPLOY / "Dockerfile"
-PATIENCE = 15.0
+PATIENCE = 60.0
+"""Seconds. A container compiles all of the proxy when it starts, which takes long beside other tests."""
 
 ASK = """
 import http.client
