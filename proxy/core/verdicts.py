@@ -147,6 +147,11 @@ ORPHAN_GRACE: Final = 2.0
 come; a busy machine is given time to deliver it."""
 
 
+def orphan_grace(linger: float) -> float:
+    """Seconds that a silent stream may stay open once its worker is gone: no longer than one whose turn is done."""
+    return min(ORPHAN_GRACE, linger)
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a relay may stay open in silence without its terminal event, in seconds."""
@@ -156,8 +161,8 @@ class Patience:
 
     @property
     def orphan_grace(self) -> float:
-        """The same for one whose worker is known to be gone: no longer than for one that is done."""
-        return min(ORPHAN_GRACE, self.linger)
+        """The same for one whose worker is known to be gone."""
+        return orphan_grace(self.linger)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,16 @@ from proxy.http.errors import ProxyError
 from proxy.http.headers import RawHeaders
 from proxy.ownership.ownership import Ownership
 
-_UNSAVED, _BEGINNING = 5.0, 20.0
-"""Seconds after a turn's start at which its cancel goes though its session was not saved again (P7); and the same while
-its agent is known to be on its way. The first turn after Hermes was started took 5 s to get there on an idle machine
-with two cores."""
+_UNSAVED = 5.0
+"""Longest wait for the agent's save, in seconds after the turn's start (P7). Then the cancel is sent all the same."""
+
+_BEGINNING = 20.0
+"""The same if Hermes says that it runs the turn, and its agent has not saved the session yet. The first turn after
+Hermes was started loads what agents need. That took 5 s on two idle cores, and 10 s on busy ones."""
 
 _QUICK = 0.5
-"""Seconds of a start after whose answer a session that was saved once has certainly not been saved by the agent: where
-a start takes longer, either of them may have saved it."""
+"""Longest start, in seconds, after which it is clear who saved the session. If Hermes needed longer to answer the
+start, the agent may have begun before the answer, and the one save that is seen may be the agent's."""
 
 _INTERVAL = 0.02
 """Seconds between two looks at the session."""
@@ -38,7 +40,7 @@ _PATIENCE = 2.0
 """Seconds to wait for the session; a busy machine takes part of one."""
 
 _ONE_LOOK = 0.5
-"""Seconds for the look at the session of a turn that is older than that and has said nothing yet."""
+"""Seconds for one look at a turn that is older than `_UNSAVED` and has said nothing yet."""
 
 
 class Ready(Enum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, Self, TypeGuard, get_args
 
 from proxy.core.observations import Observation
-from proxy.core.verdicts import ORPHAN_GRACE
+from proxy.core.verdicts import orphan_grace
 from proxy.events.catalogue import KINDS
 from proxy.events.event import Event
 from proxy.events.guard import Observed
@@ -157,7 +157,7 @@ class Limits:
     @property
     def orphan_grace(self) -> float:
         """Seconds that a silent stream whose worker is gone may stay open."""
-        return min(ORPHAN_GRACE, self.linger)
+        return orphan_grace(self.linger)
 
     @property
     def answering(self) -> float:
